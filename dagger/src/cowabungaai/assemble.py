@@ -1,0 +1,109 @@
+"""Makes the root file system on which every service's image stands: pinned Debian packages, unpacked, nothing run.
+
+Runs as a program inside a container that has apt: assemble.py RUNTIME_YAML_AS_JSON LOCK ROOT EXTRA_PACKAGE...
+There is no shell, no package manager and no compiler in the result. Each package leaves its record in
+/var/lib/dpkg/status.d, where vulnerability scanners look for it.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+EXCLUDED = (
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+    "usr/share/lintian",
+    "usr/share/info",
+    "usr/share/bug",
+    "usr/share/perl5",
+)
+PASSWD = "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin\n"  # noqa: S105 - accounts without passwords
+GROUP = "root:x:0:\nnonroot:x:65532:\n"
+
+
+def read_lock(text: str) -> dict[str, str]:
+    """Package → version."""
+    lines = (line for line in text.splitlines() if line and not line.startswith("#"))
+    return dict(line.split("=", 1) for line in lines)
+
+
+def output_of(*command: str) -> str:
+    """Standard output of a program that must succeed."""
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def available(package: str, version: str) -> bool:
+    """Whether the mirror has this version."""
+    return any(
+        line.split("|")[1].strip() == version for line in output_of("apt-cache", "madison", package).splitlines()
+    )
+
+
+def requests(
+    locked: dict[str, str], without: list[str], extra: list[str], has: Callable[[str, str], bool] = available
+) -> list[str]:
+    """What to ask apt for: locked versions where the mirror has them, else the newest, with a warning."""
+    wanted = []
+    for package, version in sorted(locked.items()):
+        if package in without:
+            continue
+        if has(package, version):
+            wanted.append(f"{package}={version}")
+        else:
+            print(f"warning: {package} {version} is gone from the mirror; taking the newest", file=sys.stderr)
+            wanted.append(package)
+    return wanted + sorted(set(extra) - set(locked))
+
+
+def unpack(archive: Path, root: Path) -> None:
+    """Unpack a package and keep its record."""
+    subprocess.run(["dpkg-deb", "-x", str(archive), str(root)], check=True)
+    record = output_of("dpkg-deb", "-f", str(archive))
+    name = next(line.removeprefix("Package: ") for line in record.splitlines() if line.startswith("Package: "))
+    directory = root / "var/lib/dpkg/status.d"
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / name).write_text(record)
+
+
+def finish(root: Path) -> None:
+    """What the packages' own scripts would have done, and what nobody needs taken away."""
+    for directory in EXCLUDED:
+        shutil.rmtree(root / directory, ignore_errors=True)
+    certificates = sorted((root / "usr/share/ca-certificates").rglob("*.crt"))
+    bundle = root / "etc/ssl/certs/ca-certificates.crt"
+    bundle.parent.mkdir(parents=True, exist_ok=True)
+    bundle.write_text("".join(file.read_text() for file in certificates))
+    shutil.rmtree(root / "usr/share/ca-certificates", ignore_errors=True)
+    (root / "etc/passwd").write_text(PASSWD)
+    (root / "etc/group").write_text(GROUP)
+    for name in ("python3", "python"):
+        (root / "usr/bin" / name).unlink(missing_ok=True)
+        (root / "usr/bin" / name).symlink_to("python3.13")
+
+
+def main(description: str, lock: str, root: str, *extra: str) -> None:
+    """Download and unpack."""
+    described = json.loads(Path(description).read_text())
+    target = Path(root)
+    target.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["apt-get", "update", "-q"], check=True)
+    wanted = requests(read_lock(Path(lock).read_text()), described.get("without", []), list(extra))
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        subprocess.run(["apt-get", "download", "-q", *wanted], check=True, cwd=folder)
+        # base-files first: it holds the links /bin, /lib and /sbin.
+        archives = sorted(
+            Path(folder).glob("*.deb"), key=lambda file: (not file.name.startswith("base-files_"), file.name)
+        )
+        for archive in archives:
+            unpack(archive, target)
+    finish(target)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

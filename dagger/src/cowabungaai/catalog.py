@@ -1,0 +1,198 @@
+"""The catalog of services: what `services/*/service.yaml` says, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cowabungaai.errors import CatalogError
+
+Kind = Literal["sdk", "gateway", "chat", "completion", "embeddings", "audio", "health"]
+Flavor = Literal["cpu", "gpu"]
+NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+CPU = r"^[0-9]+(\.[0-9]+)?m?$"
+MEMORY = r"^[0-9]+(Ki|Mi|Gi)$"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ImageBudget(_Strict):
+    """Limits of a service's image."""
+
+    budget_mb: int = Field(
+        gt=0, le=100_000, description="compressed size of the OCI archive, in megabytes (10^6 bytes)"
+    )
+
+
+class Resources(_Strict):
+    """CPU in cores or millicores, memory in Ki, Mi or Gi, as Kubernetes writes them."""
+
+    cpu: str = Field(pattern=CPU)
+    memory: str = Field(pattern=MEMORY)
+
+
+class ResourceBounds(_Strict):
+    """What a service asks for and what it may use at most."""
+
+    requests: Resources
+    limits: Resources
+
+
+class Model(_Strict):
+    """Weights that a service serves by default."""
+
+    source: str = Field(min_length=1)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    licence: str = Field(min_length=1)
+
+
+class ServiceSpec(_Strict):
+    """One service, as its service.yaml describes it."""
+
+    name: str = Field(pattern=NAME)
+    kind: Kind
+    summary: str = Field(min_length=1)
+    package: str = Field(pattern=r"^[a-z_][a-z0-9_]*$", description="Python import package")
+    entrypoint: list[str] = Field(min_length=1, description="program and arguments, no shell")
+    port: int = Field(ge=1024, le=65535, description="TCP port; an unprivileged one, since nothing runs as root")
+    protocol: Literal["grpc", "http"]
+    flavors: list[Flavor] = Field(min_length=1)
+    depends_on: list[str] = []
+    test_depends_on: list[str] = []
+    system_packages: list[str] = []
+    model: Model | None = None
+    image: ImageBudget
+    resources: ResourceBounds
+
+
+class Catalog:
+    """All services, by name.
+
+    Args:
+        specs: The services.
+
+    Raises:
+        CatalogError: A service depends on one that does not exist, or on itself in a circle.
+    """
+
+    def __init__(self, specs: Iterable[ServiceSpec]) -> None:
+        self._specs = {spec.name: spec for spec in sorted(specs, key=lambda spec: spec.name)}
+        for spec in self._specs.values():
+            for needed in (*spec.depends_on, *spec.test_depends_on):
+                if needed not in self._specs:
+                    raise CatalogError(
+                        f"services/{spec.name}/service.yaml: depends_on names {needed!r}, which is no service; "
+                        f"the services are: {', '.join(self.names)}"
+                    )
+            self.dependencies(spec.name)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all services, sorted."""
+        return list(self._specs)
+
+    def __iter__(self) -> Iterator[ServiceSpec]:
+        return iter(self._specs.values())
+
+    def get(self, name: str) -> ServiceSpec:
+        """A service by name.
+
+        Raises:
+            CatalogError: There is none; the message lists those that are.
+        """
+        if name not in self._specs:
+            raise CatalogError(f"no service is named {name!r}; the services are: {', '.join(self.names)}")
+        return self._specs[name]
+
+    def dependencies(self, name: str, *, tests: bool = False) -> list[ServiceSpec]:
+        """Services whose code a service contains, in the order in which they are installed, itself last.
+
+        Args:
+            name: A service.
+            tests: Whether what its tests need counts too.
+
+        Raises:
+            CatalogError: They go round in a circle.
+        """
+        ordered: dict[str, ServiceSpec] = {}
+
+        def visit(current: str, path: tuple[str, ...]) -> None:
+            if current in path:
+                raise CatalogError(f"services depend on each other in a circle: {' → '.join((*path, current))}")
+            spec = self.get(current)
+            for needed in (*spec.depends_on, *(spec.test_depends_on if tests and current == name else ())):
+                visit(needed, (*path, current))
+            ordered.setdefault(current, spec)
+
+        visit(name, ())
+        return list(ordered.values())
+
+    def check_flavor(self, name: str, flavor: str) -> ServiceSpec:
+        """A service that has this flavor.
+
+        Raises:
+            CatalogError: It does not; the message lists those that it has.
+        """
+        spec = self.get(name)
+        if flavor not in spec.flavors:
+            raise CatalogError(f"service {name!r} has no flavor {flavor!r}; it has: {', '.join(spec.flavors)}")
+        return spec
+
+
+def parse(text: str, file: str) -> ServiceSpec:
+    """Read a service.yaml.
+
+    Args:
+        text: Its content.
+        file: Its path, for messages.
+
+    Raises:
+        CatalogError: It is not valid; the message has a line per mistake: file, line, field, what was expected.
+    """
+    try:
+        raw = yaml.safe_load(text)
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise CatalogError(f"{file}:{line}: not valid YAML: {error.problem}") from error
+    if not isinstance(raw, Mapping):
+        raise CatalogError(f"{file}:1: expected a mapping of fields such as name, kind and port")
+    try:
+        spec = ServiceSpec.model_validate(raw)
+    except ValidationError as error:
+        problems = (_describe(problem, file, tree) for problem in error.errors())
+        raise CatalogError("\n".join(problems)) from error
+    folder = file.split("/")[-2] if "/" in file else spec.name
+    if spec.name != folder:
+        line = _line(tree, ("name",))
+        raise CatalogError(f"{file}:{line}: name: expected {folder!r}, the folder's name, got {spec.name!r}")
+    return spec
+
+
+def _describe(problem: Mapping[str, Any], file: str, tree: yaml.Node | None) -> str:
+    location = tuple(part for part in problem["loc"])
+    field = ".".join(str(part) for part in location)
+    got = "" if problem["type"] == "missing" else f", got {problem['input']!r}"
+    return f"{file}:{_line(tree, location)}: {field}: {problem['msg'][:1].lower()}{problem['msg'][1:]}{got}"
+
+
+def _line(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
+    """Line, from 1, of the deepest part of a location that the document has."""
+    line = node.start_mark.line + 1 if node else 1
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == part), None)
+            if not found:
+                return line
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            return line
+    return line

@@ -1,0 +1,64 @@
+"""Runs a service's unit tests inside its image, as built."""
+
+from __future__ import annotations
+
+import dagger
+from dagger import dag
+
+from cowabungaai.catalog import Catalog
+from cowabungaai.errors import TestFailureError
+from cowabungaai.images import SITE, USER, build, code_stage, dependencies_site
+
+TEST_SITE = "/opt/test"
+TAIL_LINES = 40
+
+
+async def run_tests(source: dagger.Directory, catalog: Catalog, name: str) -> dagger.Directory:
+    """Unit tests in the built image; what they need besides is mounted beside it.
+
+    Returns:
+        A folder with junit.xml, coverage.xml and pytest.txt.
+
+    Raises:
+        TestFailureError: Tests failed; the message holds the end of pytest's output.
+    """
+    image = await build(source, catalog, name)
+    contained = {spec.name for spec in catalog.dependencies(name)}
+    others = [spec for spec in catalog.dependencies(name, tests=True) if spec.name not in contained]
+    container = image.container.with_mounted_directory(
+        TEST_SITE, dependencies_site(source, image.spec, lock="requirements-test.lock")
+    )
+    path = [TEST_SITE]
+    if others:
+        container = container.with_mounted_directory("/opt/other", code_stage(source, others).directory("/code"))
+        path.append("/opt/other")
+    tests = source.directory(f"services/{name}").filter(exclude=["src/**", "**/__pycache__"])
+    run = (
+        container.with_env_variable("PYTHONPATH", ":".join(path))
+        .with_env_variable("COVERAGE_FILE", "/report/.coverage")
+        .with_env_variable("HOME", "/report")
+        .with_mounted_temp("/tmp")  # noqa: S108 - inside a container of its own
+        .with_directory("/report", dag.directory(), owner=USER)
+        .with_mounted_directory(f"/tests/{name}", tests)
+        .with_workdir(f"/tests/{name}")
+        .with_exec(
+            [
+                "python3",
+                "-m",
+                "pytest",
+                "-p",
+                "no:cacheprovider",
+                f"--cov={image.spec.package}",
+                "--cov-report=xml:/report/coverage.xml",
+                "--junit-xml=/report/junit.xml",
+                "tests",
+            ],
+            redirect_stdout="/report/pytest.txt",
+            expect=dagger.ReturnType.ANY,
+        )
+    )
+    if await run.exit_code() != 0:
+        text = await run.file("/report/pytest.txt").contents() + await run.stderr()
+        tail = "\n".join(text.splitlines()[-TAIL_LINES:])
+        raise TestFailureError(f"unit tests of {name} failed in its image ({SITE}):\n{tail}")
+    return run.directory("/report").filter(include=["junit.xml", "coverage.xml", "pytest.txt"])

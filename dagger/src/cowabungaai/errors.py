@@ -1,0 +1,17 @@
+"""The module's exception family; the message names the input, what was expected, and what to do."""
+
+
+class PipelineError(Exception):
+    """A failure that the user can understand and act on."""
+
+
+class CatalogError(PipelineError):
+    """A service.yaml is wrong, or a name is not in the catalog."""
+
+
+class BuildError(PipelineError):
+    """An image could not be built, or is not as its service.yaml promises."""
+
+
+class TestFailureError(PipelineError):
+    """Unit tests of a service failed."""

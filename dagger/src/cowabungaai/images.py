@@ -1,0 +1,186 @@
+"""Builds the services' images: wheels in one stage, a final stage with neither pip, shell nor package manager."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass
+
+import dagger
+import yaml
+from dagger import dag
+
+from cowabungaai.catalog import Catalog, ServiceSpec
+from cowabungaai.sources import service_directory
+
+BUILD_IMAGE = "python:3.13-slim-trixie"
+RUNTIME = "toolchain/images/runtime"
+UV_LOCK = "toolchain/requirements/uv-program.lock"
+# Where Debian's Python looks for packages that are not Debian's.
+SITE = "/usr/local/lib/python3.13/dist-packages"
+USER = "65532:65532"
+REGISTRY_PREFIX = "ghcr.io/cowabungaai"
+# No file in an image is younger, so that its bytes do not tell when it was built; 2025-08-09.
+SOURCE_DATE_EPOCH = 1754697600
+# Bytecode is compiled with hashes, not times, of the sources: the same bytes always, and no check at start.
+COMPILE = "python -m compileall -q --invalidation-mode unchecked-hash -s {0} -p " + SITE + " {0} > /dev/null || true"
+
+
+@dataclass(frozen=True)
+class BuiltImage:
+    """A service's image and what its report needs.
+
+    Attributes:
+        spec: The service.
+        container: The image.
+        built_at: File with the time, in seconds since 1970, at which the service's own stage really ran; one from
+            before this run means that the engine had it in its cache.
+    """
+
+    spec: ServiceSpec
+    container: dagger.Container
+    built_at: dagger.File
+
+
+def builder(source: dagger.Directory) -> dagger.Container:
+    """The stage in which wheels are built and installed: Python, pip and the pinned uv."""
+    return (
+        dag.container()
+        .from_(BUILD_IMAGE)
+        .with_mounted_cache("/root/.cache/uv", dag.cache_volume("cowabungaai-uv"))
+        .with_env_variable("UV_LINK_MODE", "copy")
+        .with_env_variable("UV_NATIVE_TLS", "1")
+        .with_env_variable("SOURCE_DATE_EPOCH", str(SOURCE_DATE_EPOCH))
+        .with_env_variable("PIP_ROOT_USER_ACTION", "ignore")
+        .with_mounted_file("/locks/uv.lock", source.file(UV_LOCK))
+        .with_exec(["pip", "install", "--quiet", "--require-hashes", "-r", "/locks/uv.lock"])
+    )
+
+
+async def runtime_root(source: dagger.Directory, spec: ServiceSpec) -> dagger.Directory:
+    """The root file system under a service's code: pinned Debian packages, unpacked."""
+    described = yaml.safe_load(await source.file(f"{RUNTIME}.yaml").contents())
+    assemble = dag.current_module().source().file("src/cowabungaai/assemble.py")
+    return (
+        dag.container()
+        .from_(BUILD_IMAGE)
+        .with_mounted_cache(
+            "/var/lib/apt/lists", dag.cache_volume("cowabungaai-apt"), sharing=dagger.CacheSharingMode.LOCKED
+        )
+        .with_mounted_file("/assemble.py", assemble)
+        .with_mounted_file("/runtime.lock", source.file(f"{RUNTIME}.lock"))
+        .with_new_file("/runtime.json", json.dumps(described))
+        .with_exec(["python", "/assemble.py", "/runtime.json", "/runtime.lock", "/root-fs", *spec.system_packages])
+        .directory("/root-fs")
+    )
+
+
+def _shell(script: str) -> list[str]:
+    return ["sh", "-euc", script]
+
+
+def wheel(source: dagger.Directory, spec: ServiceSpec) -> dagger.File:
+    """A service's wheel."""
+    return (
+        builder(source)
+        .with_mounted_directory("/src", service_directory(source, spec.name))
+        .with_workdir("/src")
+        .with_exec(["uv", "build", "--quiet", "--wheel", "--out-dir", "/wheels"])
+        .with_exec(_shell(f"mv /wheels/*.whl /wheels/{spec.package}.zip"))
+        .file(f"/wheels/{spec.package}.zip")
+    )
+
+
+def dependencies_site(
+    source: dagger.Directory, spec: ServiceSpec, *, lock: str = "requirements.lock"
+) -> dagger.Directory:
+    """Packages that a lock file of a service names, installed into a folder."""
+    return (
+        builder(source)
+        .with_mounted_file("/locks/requirements.lock", source.file(f"services/{spec.name}/{lock}"))
+        .with_exec(
+            _shell(
+                "uv pip install --quiet --no-deps --require-hashes --target /site -r /locks/requirements.lock\n"
+                "rm -rf /site/bin /site/.lock\n" + COMPILE.format("/site")
+            )
+        )
+        .directory("/site")
+        .with_timestamps(SOURCE_DATE_EPOCH)
+    )
+
+
+def code_stage(source: dagger.Directory, specs: list[ServiceSpec]) -> dagger.Container:
+    """A stage with the services' own wheels installed into /code, and the time at which it ran in /built-at."""
+    stage = builder(source)
+    for spec in specs:
+        stage = stage.with_mounted_file(f"/wheels/{spec.package}.zip", wheel(source, spec))
+    return stage.with_exec(
+        _shell(
+            "mkdir /code\nfor wheel in /wheels/*.zip; do python -m zipfile -e $wheel /code; done\n"
+            + COMPILE.format("/code")
+            + "\ndate +%s.%N > /built-at"
+        )
+    )
+
+
+async def build(
+    source: dagger.Directory,
+    catalog: Catalog,
+    name: str,
+    flavor: str = "cpu",
+    platform: dagger.Platform | None = None,
+) -> BuiltImage:
+    """Build a service's image.
+
+    Args:
+        source: The root of the repository.
+        catalog: All services.
+        name: The service.
+        flavor: cpu or gpu.
+        platform: Such as linux/amd64; the engine's own where None.
+
+    Raises:
+        CatalogError: There is no such service or flavor.
+    """
+    spec = catalog.check_flavor(name, flavor)
+    stage = code_stage(source, catalog.dependencies(name))
+    root = await runtime_root(source, spec)
+    version = await version_of(source, name)
+    reference = reference_of(name, version)
+    container = (
+        dag.container(platform=platform)
+        .with_directory("/", root.with_timestamps(SOURCE_DATE_EPOCH))
+        .with_directory(SITE, dependencies_site(source, spec))
+        .with_directory(SITE, stage.directory("/code").with_timestamps(SOURCE_DATE_EPOCH))
+        .with_env_variable("PATH", "/usr/bin")
+        .with_env_variable("PYTHONUNBUFFERED", "1")
+        .with_env_variable("PYTHONDONTWRITEBYTECODE", "1")
+        .with_user(USER)
+        .with_workdir("/")
+        .with_entrypoint(spec.entrypoint)
+        .with_exposed_port(spec.port)
+        .with_label("org.opencontainers.image.title", f"cowabungaai-{name}")
+        .with_label("org.opencontainers.image.description", spec.summary)
+        .with_label("org.opencontainers.image.version", version)
+        .with_annotation("org.opencontainers.image.ref.name", reference)
+        .with_annotation("io.containerd.image.name", reference)
+    )
+    return BuiltImage(spec, container, stage.file("/built-at"))
+
+
+async def version_of(source: dagger.Directory, name: str) -> str:
+    """A service's version, from its pyproject.toml."""
+    text = await source.file(f"services/{name}/pyproject.toml").contents()
+    return str(tomllib.loads(text)["project"]["version"])
+
+
+def reference_of(name: str, version: str) -> str:
+    """The name under which an image is packaged and published."""
+    return f"{REGISTRY_PREFIX}/{name}:{version}"
+
+
+def archive(image: BuiltImage) -> dagger.File:
+    """The image as an OCI archive with zstd layers."""
+    return image.container.as_tarball(
+        forced_compression=dagger.ImageLayerCompression.Zstd, media_types=dagger.ImageMediaTypes.OCIMediaTypes
+    )

@@ -1,0 +1,173 @@
+"""The functions that people call: `dagger call build-all`, `dagger call test --service api` and so on."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import dagger
+from dagger import DefaultPath, Doc, Ignore, dag, field, function, object_type
+from opentelemetry import trace
+
+from cowabungaai import checks, images, packages, stack, tools
+from cowabungaai.catalog import Catalog
+from cowabungaai.report import ArchiveFacts, BuildReport, ServiceReport, check_budget, inspect_archive
+from cowabungaai.sources import load_catalog
+
+Service = Annotated[str, Doc("Name of a service, as in `services`")]
+Flavor = Annotated[str, Doc("cpu or gpu, where the service has both")]
+Source = Annotated[
+    dagger.Directory,
+    Doc("Root of the repository"),
+    DefaultPath("/"),
+    Ignore(
+        [
+            "*",
+            "!services",
+            "!packages",
+            "!toolchain/go",
+            "!toolchain/images",
+            "!toolchain/requirements",
+            "**/__pycache__",
+        ]
+    ),
+]
+
+tracer = trace.get_tracer("cowabungaai")
+
+
+async def _facts_of(archive: dagger.File, name: str) -> ArchiveFacts:
+    """What an archive says of itself, read in the module's own container."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"{name}.tar"
+        await archive.export(str(file))
+        return await anyio.to_thread.run_sync(inspect_archive, file)
+
+
+@object_type
+class ServiceEntry:
+    """A service of the catalog."""
+
+    name: str = field()
+    kind: str = field()
+    summary: str = field()
+    flavors: list[str] = field()
+    budget_mb: int = field()
+
+
+@object_type
+class Cowabungaai:
+    """Builds, tests and packages every inference service of CowabungaAI."""
+
+    source: Source = field()
+
+    async def _catalog(self) -> Catalog:
+        return await load_catalog(self.source)
+
+    @function
+    async def services(self) -> list[ServiceEntry]:
+        """The catalog: every service with its kind, flavors and image size budget."""
+        return [
+            ServiceEntry(  # type: ignore[call-arg]  # the decorator makes the constructor
+                name=spec.name,
+                kind=spec.kind,
+                summary=spec.summary,
+                flavors=list(spec.flavors),
+                budget_mb=spec.image.budget_mb,
+            )
+            for spec in await self._catalog()
+        ]
+
+    @function
+    async def build(
+        self,
+        service: Service,
+        flavor: Flavor = "cpu",
+        platform: Annotated[dagger.Platform | None, Doc("Such as linux/amd64; the engine's own by default")] = None,
+    ) -> dagger.Container:
+        """The image of a service."""
+        built = await images.build(self.source, await self._catalog(), service, flavor, platform)
+        return built.container
+
+    @function(cache="never")  # type: ignore[call-overload, untyped-decorator]  # overloads lack it
+    async def build_all(self) -> dagger.Directory:
+        """The OCI archives of all services as images/<service>.tar, and build-report.json."""
+        catalog = await self._catalog()
+        started = time.time()
+        rows: dict[str, ServiceReport] = {}
+        archives: dict[str, dagger.File] = {}
+
+        async def one(name: str) -> None:
+            begun = time.time()
+            with tracer.start_as_current_span(f"build {name}"):
+                image = await images.build(self.source, catalog, name)
+                packed = images.archive(image)
+                facts = await _facts_of(packed, name)
+                check_budget(image.spec, facts.size)
+                ran_at = float(await image.built_at.contents())
+            archives[name] = packed
+            rows[name] = ServiceReport(
+                service=name,
+                flavor="cpu",
+                image=facts.image,
+                digest=facts.digest,
+                size=facts.size,
+                layers=facts.layers,
+                seconds=round(time.time() - begun, 2),
+                cached=ran_at < started,
+            )
+
+        async with anyio.create_task_group() as group:
+            for name in catalog.names:
+                group.start_soon(one, name)
+        report = BuildReport(seconds=round(time.time() - started, 2), services=[rows[name] for name in catalog.names])
+        output = dag.directory()
+        for name in catalog.names:
+            output = output.with_file(f"images/{name}.tar", archives[name])
+        return output.with_new_file("build-report.json", report.model_dump_json(indent=2) + "\n")
+
+    @function
+    async def test(self, service: Service) -> dagger.Directory:
+        """Unit tests of a service inside its image: junit.xml, coverage.xml, pytest.txt."""
+        return await checks.run_tests(self.source, await self._catalog(), service)
+
+    @function
+    async def test_all(self) -> dagger.Directory:
+        """Unit tests of all services, a folder for each."""
+        catalog = await self._catalog()
+        reports: dict[str, dagger.Directory] = {}
+
+        async def one(name: str) -> None:
+            with tracer.start_as_current_span(f"test {name}"):
+                reports[name] = await checks.run_tests(self.source, catalog, name)
+
+        async with anyio.create_task_group() as group:
+            for name in catalog.names:
+                group.start_soon(one, name)
+        output = dag.directory()
+        for name in catalog.names:
+            output = output.with_directory(name, reports[name])
+        return output
+
+    @function
+    async def package(self, service: Service, flavor: Flavor = "cpu") -> dagger.File:
+        """The Zarf package of a service, made from its image without any registry."""
+        return await packages.zarf_package(self.source, await self._catalog(), service, flavor)
+
+    @function
+    async def serve(
+        self,
+        models: Annotated[
+            list[str] | None, Doc("Services that answer, each under its own name; repeater by default")
+        ] = None,
+    ) -> dagger.Service:
+        """The gateway with its backends, on port 8080: `dagger call serve up --ports 8080:8080`."""
+        return await stack.gateway_with(self.source, await self._catalog(), models or ["repeater"])
+
+    @function
+    async def tool(self, name: Annotated[str, Doc("zarf, uds, trivy, dagger or registry")]) -> dagger.File:
+        """A tool of the toolchain, compiled by the engine from its pinned Go module."""
+        return await tools.go_tool(self.source, name)

@@ -1,0 +1,105 @@
+"""The build report: what was built, how large it is, how long it took."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from cowabungaai.catalog import ServiceSpec
+from cowabungaai.errors import BuildError
+
+
+class ServiceReport(BaseModel):
+    """One image.
+
+    Attributes:
+        service: The service's name.
+        flavor: cpu or gpu.
+        image: The name that the archive carries.
+        digest: Of the image's manifest.
+        size: Bytes of the archive, compressed.
+        layers: How many layers it has.
+        seconds: How long this run took to build and pack it.
+        cached: Whether the engine had the service's own stage in its cache.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    service: str
+    flavor: str
+    image: str
+    digest: str
+    size: int
+    layers: int
+    seconds: float
+    cached: bool
+
+
+class BuildReport(BaseModel):
+    """A run of build-all; `schema_version` changes when a reader must change."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: int = 1
+    seconds: float
+    services: list[ServiceReport]
+
+
+@dataclass(frozen=True)
+class ArchiveFacts:
+    """What an OCI archive says of itself: image name, manifest digest, size in bytes, number of layers."""
+
+    image: str
+    digest: str
+    size: int
+    layers: int
+
+
+def inspect_archive(file: Path) -> ArchiveFacts:
+    """Read the index and the manifest of an OCI archive.
+
+    Raises:
+        BuildError: It is not an OCI archive with one image.
+    """
+    with tarfile.open(file) as archive:
+
+        def read(name: str) -> dict[str, object]:
+            try:
+                member = archive.extractfile(name)
+            except KeyError:
+                member = None
+            if member is None:
+                raise BuildError(f"{file.name} is no OCI archive: it has no {name}")
+            loaded: dict[str, object] = json.load(member)
+            return loaded
+
+        manifests = read("index.json")["manifests"]
+        if not isinstance(manifests, list) or len(manifests) != 1:
+            raise BuildError(f"{file.name}: expected one image in the archive's index")
+        entry = manifests[0]
+        manifest = read(f"blobs/sha256/{entry['digest'].removeprefix('sha256:')}")
+        image = entry.get("annotations", {}).get("io.containerd.image.name", "")
+    layers = manifest["layers"]
+    return ArchiveFacts(image, entry["digest"], file.stat().st_size, len(layers) if isinstance(layers, list) else 0)
+
+
+def check_budget(spec: ServiceSpec, size: int) -> None:
+    """Refuse an image that is larger than its service.yaml allows.
+
+    Args:
+        spec: The service.
+        size: Bytes of the archive.
+
+    Raises:
+        BuildError: It is too large.
+    """
+    budget = spec.image.budget_mb * 1_000_000
+    if size > budget:
+        raise BuildError(
+            f"image of {spec.name}: {size / 1e6:.1f} MB is over its budget of {spec.image.budget_mb} MB "
+            f"(image.budget_mb in services/{spec.name}/service.yaml)"
+        )

@@ -1,0 +1,120 @@
+"""A service.yaml is checked, and its mistakes are told where they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cowabungaai.catalog import Catalog, ServiceSpec, parse
+from cowabungaai.errors import CatalogError
+
+SERVICES = Path(__file__).parents[2] / "services"
+VALID = """\
+name: thing
+kind: chat
+summary: A thing
+package: cowabungaai_thing
+entrypoint: ["python3", "-m", "cowabungaai_thing"]
+port: 50051
+protocol: grpc
+flavors: [cpu]
+image:
+  budget_mb: 60
+resources:
+  requests: {cpu: 50m, memory: 64Mi}
+  limits: {cpu: "1", memory: 256Mi}
+"""
+
+
+def spec(name: str, *depends_on: str) -> ServiceSpec:
+    """A valid service that depends on others."""
+    changed = VALID.replace("name: thing", f"name: {name}") + f"depends_on: [{', '.join(depends_on)}]\n"
+    return parse(changed, f"services/{name}/service.yaml")
+
+
+@pytest.mark.parametrize("file", sorted(SERVICES.glob("*/service.yaml")), ids=lambda file: file.parent.name)
+def test_the_projects_own_services_are_valid(file: Path) -> None:
+    assert parse(file.read_text(), str(file)).name == file.parent.name
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "port: 50051",
+            "port: 80",
+            "services/thing/service.yaml:6: port: input should be greater than or equal to 1024, got 80",
+        ),
+        ("kind: chat", "kind: talk", "services/thing/service.yaml:2: kind: input should be 'sdk', 'gateway', 'chat'"),
+        (
+            "budget_mb: 60",
+            "budget_mb: big",
+            "services/thing/service.yaml:10: image.budget_mb: input should be a valid integer, got 'big'",
+        ),
+        (
+            "cpu: 50m",
+            "cpu: lots",
+            "services/thing/service.yaml:12: resources.requests.cpu: string should match pattern",
+        ),
+        ("summary: A thing\n", "", "services/thing/service.yaml:1: summary: field required"),
+        (
+            "summary: A thing",
+            "sumary: A thing",
+            "services/thing/service.yaml:3: sumary: extra inputs are not permitted",
+        ),
+        (
+            "flavors: [cpu]",
+            "flavors: [cpu, tpu]",
+            "services/thing/service.yaml:8: flavors.1: input should be 'cpu' or 'gpu', got 'tpu'",
+        ),
+        ("kind: chat", "kind: [chat", "services/thing/service.yaml:3: not valid YAML"),
+        (
+            "name: thing",
+            "name: other",
+            "services/thing/service.yaml:1: name: expected 'thing', the folder's name, got 'other'",
+        ),
+    ],
+)
+def test_a_mistake_names_file_line_field_and_expectation(old: str, new: str, message: str) -> None:
+    with pytest.raises(CatalogError) as caught:
+        parse(VALID.replace(old, new), "services/thing/service.yaml")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "just words", "- a\n- list\n"])
+def test_what_is_no_mapping_is_refused(text: str) -> None:
+    with pytest.raises(CatalogError, match=r"services/thing/service\.yaml:1: expected a mapping"):
+        parse(text, "services/thing/service.yaml")
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    wrong = VALID.replace("port: 50051", "port: 80").replace("kind: chat", "kind: talk")
+    with pytest.raises(CatalogError) as caught:
+        parse(wrong, "services/thing/service.yaml")
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_wrong_name_lists_the_right_ones() -> None:
+    with pytest.raises(CatalogError, match="no service is named 'c'; the services are: a, b"):
+        Catalog([spec("a"), spec("b")]).get("c")
+
+
+def test_wrong_flavor_lists_the_right_ones() -> None:
+    with pytest.raises(CatalogError, match="no flavor 'gpu'; it has: cpu"):
+        Catalog([spec("a")]).check_flavor("a", "gpu")
+
+
+def test_dependencies_come_before_what_needs_them() -> None:
+    catalog = Catalog([spec("a", "b", "c"), spec("b", "c"), spec("c")])
+    assert [needed.name for needed in catalog.dependencies("a")] == ["c", "b", "a"]
+
+
+def test_a_circle_is_refused() -> None:
+    with pytest.raises(CatalogError, match="circle: a → b → a"):
+        Catalog([spec("a", "b"), spec("b", "a")])
+
+
+def test_an_unknown_dependency_is_refused() -> None:
+    with pytest.raises(CatalogError, match="names 'nope', which is no service"):
+        Catalog([spec("a", "nope")])

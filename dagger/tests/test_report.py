@@ -1,0 +1,50 @@
+"""Reading OCI archives, and the size budget."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+from test_catalog import spec
+
+from cowabungaai.errors import BuildError
+from cowabungaai.report import check_budget, inspect_archive
+
+
+def write_archive(file: Path, documents: dict[str, object]) -> None:
+    """A tar of JSON documents."""
+    with tarfile.open(file, "w") as archive:
+        for name, document in documents.items():
+            content = json.dumps(document).encode()
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+
+
+def test_facts_of_an_archive(tmp_path: Path) -> None:
+    manifest = {"layers": [{}, {}, {}]}
+    digest = hashlib.sha256(json.dumps(manifest).encode()).hexdigest()
+    index = {"manifests": [{"digest": f"sha256:{digest}", "annotations": {"io.containerd.image.name": "x/y:1"}}]}
+    write_archive(tmp_path / "a.tar", {"index.json": index, f"blobs/sha256/{digest}": manifest})
+    facts = inspect_archive(tmp_path / "a.tar")
+    assert (facts.image, facts.digest, facts.layers) == ("x/y:1", f"sha256:{digest}", 3)
+    assert facts.size == (tmp_path / "a.tar").stat().st_size
+
+
+def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
+    write_archive(tmp_path / "a.tar", {"other.json": {}})
+    with pytest.raises(BuildError, match=r"a\.tar is no OCI archive: it has no index\.json"):
+        inspect_archive(tmp_path / "a.tar")
+
+
+def test_an_image_over_its_budget_is_refused() -> None:
+    with pytest.raises(BuildError, match=r"61\.0 MB is over its budget of 60 MB"):
+        check_budget(spec("a"), 61_000_000)
+
+
+def test_an_image_within_its_budget_passes() -> None:
+    check_budget(spec("a"), 60_000_000)

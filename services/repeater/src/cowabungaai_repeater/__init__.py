@@ -1,0 +1,1 @@
+"""A chat backend without a model: it echoes the last user message."""

@@ -1,0 +1,188 @@
+"""Chat through server kit and client."""
+
+import asyncio
+import logging
+
+import pytest
+
+from cowabungaai_sdk.client import ChatClient
+from cowabungaai_sdk.errors import (
+    BackendFailedError,
+    BackendTimeoutError,
+    BackendUnavailableError,
+    InvalidRequestError,
+    ModelNotFoundError,
+)
+from cowabungaai_sdk.logs import JsonFormatter
+from cowabungaai_sdk.server import BackendServer, ServerConfig
+from cowabungaai_sdk.v1.chat_pb2 import FINISH_REASON_STOP, FINISH_REASON_UNSPECIFIED, Usage
+from sample_backends import Broken, Endless, Gated, Picky, Words
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_answer_is_joined(serve, request_):
+    response = await (await serve(Words())).client.chat(request_)
+    assert response.choices[0].message.content[0].text == "one two three"
+
+
+async def test_answer_has_usage_and_reason(serve, request_):
+    response = await (await serve(Words())).client.chat(request_)
+    assert (response.usage, response.choices[0].finish_reason) == (
+        Usage(prompt_tokens=2, completion_tokens=3),
+        FINISH_REASON_STOP,
+    )
+
+
+async def test_answers_have_ids_of_their_own(serve, request_):
+    client = (await serve(Words())).client
+    assert (await client.chat(request_)).id != (await client.chat(request_)).id
+
+
+async def test_stream_comes_in_pieces(serve, request_):
+    client = (await serve(Words())).client
+    assert [chunk.choices[0].text async for chunk in client.stream(request_)] == ["one", " two", " three", ""]
+
+
+async def test_stream_has_one_id_and_time(serve, request_):
+    client = (await serve(Words())).client
+    assert len({(chunk.id, chunk.created) async for chunk in client.stream(request_)}) == 1
+
+
+async def test_only_last_chunk_has_reason_and_usage(serve, request_):
+    client = (await serve(Words())).client
+    ends = [(chunk.choices[0].finish_reason, chunk.HasField("usage")) async for chunk in client.stream(request_)]
+    assert ends == [(FINISH_REASON_UNSPECIFIED, False)] * 3 + [(FINISH_REASON_STOP, True)]
+
+
+async def test_zero_arrives_as_zero_and_unset_as_unset(serve, request_):
+    backend = Words()
+    request_.temperature = 0
+    await (await serve(backend)).client.chat(request_)
+    assert (backend.request.HasField("temperature"), backend.request.HasField("top_p")) == (True, False)
+
+
+async def test_models_are_listed(serve):
+    models = await (await serve(Words())).client.models()
+    assert [(model.id, model.context_length) for model in models] == [("words", 8)]
+
+
+async def test_unknown_model_is_refused_with_the_right_ones(serve, request_):
+    request_.model = "wrods"
+    client = (await serve(Words())).client
+    with pytest.raises(ModelNotFoundError, match="no chat model 'wrods' here; there is words"):
+        await client.chat(request_)
+
+
+async def test_empty_conversation_is_refused(serve, request_):
+    del request_.messages[:]
+    client = (await serve(Words())).client
+    with pytest.raises(InvalidRequestError) as raised:
+        await client.chat(request_)
+    assert raised.value.param == "messages"
+
+
+async def test_message_without_role_is_refused(serve, request_):
+    request_.messages[0].ClearField("role")
+    client = (await serve(Words())).client
+    with pytest.raises(InvalidRequestError) as raised:
+        await client.chat(request_)
+    assert raised.value.param == "messages[0].role"
+
+
+async def test_backend_refusal_names_its_parameter(serve, request_):
+    client = (await serve(Picky())).client
+    with pytest.raises(InvalidRequestError, match="too warm") as raised:
+        await client.chat(request_)
+    assert raised.value.param == "temperature"
+
+
+async def test_failure_reaches_the_caller_without_the_conversation(serve, request_):
+    client = (await serve(Broken())).client
+    with pytest.raises(BackendFailedError) as raised:
+        await client.chat(request_)
+    assert "secret" not in str(raised.value)
+
+
+async def test_failure_in_mid_stream_follows_the_first_chunk(serve, request_):
+    client, texts = (await serve(Broken())).client, []
+
+    async def read():
+        async for chunk in client.stream(request_):
+            texts.append(chunk.choices[0].text)
+
+    with pytest.raises(BackendFailedError):
+        await read()
+    assert texts == ["one"]
+
+
+async def test_logs_hold_no_conversation(serve, request_, caplog):
+    caplog.set_level(logging.DEBUG, "cowabungaai")
+    client = (await serve(Broken())).client
+    with pytest.raises(BackendFailedError):
+        await client.chat(request_)
+    lines = [JsonFormatter().format(record) for record in caplog.records if record.name.startswith("cowabungaai")]
+    assert any("builtins.RuntimeError" in line for line in lines)
+    assert not any("secret" in line for line in lines)
+
+
+async def test_answer_without_usage_is_the_backends_failure(serve, request_):
+    client = (await serve(Endless())).client
+    with pytest.raises(BackendFailedError, match="without usage"):
+        await client.chat(request_)
+
+
+async def test_deadline_ends_the_call(serve, request_):
+    client = (await serve(Gated())).client
+    with pytest.raises(BackendTimeoutError, match="deadline"):
+        await client.chat(request_, timeout_s=0.1)
+
+
+async def test_deadline_reaches_the_backend(serve, request_):
+    backend = Gated()
+    client = (await serve(backend)).client
+    with pytest.raises(BackendTimeoutError):
+        await client.chat(request_, timeout_s=0.1)
+    await asyncio.wait_for(backend.cancelled.wait(), 1)
+
+
+async def test_closing_a_stream_stops_the_backend_within_100_ms(serve, request_):
+    backend = Gated()
+    stream = (await serve(backend)).client.stream(request_)
+    await anext(stream)
+    await backend.begun.wait()
+    await stream.aclose()
+    await asyncio.wait_for(backend.cancelled.wait(), 0.1)
+
+
+async def test_oversized_message_is_refused(serve, request_):
+    client = (await serve(Words(), max_message_bytes=1000)).client
+    request_.messages[0].content[0].text = "x" * 2000
+    with pytest.raises(BackendFailedError, match="RESOURCE_EXHAUSTED"):
+        await client.chat(request_)
+
+
+async def test_unreachable_backend_is_unavailable(free_tcp_port, request_):
+    async with ChatClient(f"127.0.0.1:{free_tcp_port}") as client:
+        with pytest.raises(BackendUnavailableError, match=f"127.0.0.1:{free_tcp_port}"):
+            await client.models()
+
+
+async def test_client_finds_a_restarted_backend(serve, request_):
+    served = await serve(Words())
+    await served.client.chat(request_)
+    await served.server.stop()
+    again = BackendServer(Words(), ServerConfig("127.0.0.1", int(served.target.rpartition(":")[2]), drain_s=0))
+    await again.start()
+    await again.load()
+    try:
+        async with asyncio.timeout(3):
+            while True:
+                try:
+                    await served.client.chat(request_)
+                except BackendUnavailableError:
+                    await asyncio.sleep(0.05)
+                else:
+                    break
+    finally:
+        await again.stop()

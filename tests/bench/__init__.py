@@ -1,0 +1,1 @@
+"""The benchmark: seconds and bytes of the main job, as JSON and as a page with charts."""

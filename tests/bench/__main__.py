@@ -1,0 +1,111 @@
+"""The command line of the benchmark: `./cowabunga bench`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from bench import launcher, machine, measure, page, report
+from cowabunga import console, dagger, store
+from cowabunga.errors import CowabungaError
+from cowabunga.paths import CHECKOUT, DIST, cache_home, logs
+
+LIMIT_EXCEEDED, INTERRUPTED = 1, 130
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command(
+    epilog="Exit codes: 0 done, 1 a hard limit is exceeded, 130 interrupted; a command that failed: the launcher's own."
+)
+def bench(
+    *,
+    repeats: Annotated[int, typer.Option("--repeats", "-n", min=1, help="Runs of each warm measure.")] = 5,
+    cold: Annotated[
+        bool, typer.Option("--cold/--no-cold", help="Also build everything on an empty engine; takes minutes.")
+    ] = True,
+    package: Annotated[
+        bool, typer.Option("--package/--no-package", help="Also make a Zarf package; compiles zarf in a new engine.")
+    ] = True,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of bench.json and bench.html.")] = DIST
+    / "bench",
+    compare: Annotated[
+        Path | None, typer.Option("--compare", metavar="FILE", help="An earlier bench.json to set beside this one.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Measure seconds and bytes of the main job; writes bench.json and bench.html."""
+    try:
+        found = run(measure.Plan(repeats, cold, package), output.absolute(), compare, as_json=as_json)
+    except CowabungaError as error:
+        console.show_error(error)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        console.err.print("interrupted; the benchmark's own engine is removed")
+        raise typer.Exit(INTERRUPTED) from None
+    if found.exceeded:
+        raise typer.Exit(LIMIT_EXCEEDED)
+
+
+def run(plan: measure.Plan, output: Path, compare: Path | None, *, as_json: bool) -> report.BenchReport:
+    """Measure, write both files and show what was found."""
+    # Read first: a wrong name is told before minutes have passed.
+    earlier = report.load(compare) if compare else None
+    variables = launcher.environment_of_a_person(os.environ)
+    os.environ.pop(dagger.RUNNER_HOST, None)
+    os.environ.update(variables)
+    # Two benchmarks at once would measure each other.
+    with store.locked("bench"):
+        dagger.prepare()
+        described = machine.describe()
+        begun = datetime.now(UTC).isoformat(timespec="seconds")
+        log = logs() / "bench.log"
+        log.unlink(missing_ok=True)
+        measures = measure.take(plan, launcher.Launcher(CHECKOUT, variables, log), cache_home())
+    found = report.BenchReport(
+        date=begun, machine=described, versions=machine.versions(CHECKOUT), measures=tuple(measures)
+    )
+    output.mkdir(parents=True, exist_ok=True)
+    text = found.model_dump_json(indent=1) + "\n"
+    (output / "bench.json").write_text(text)
+    (output / "bench.html").write_text(page.render(found, earlier))
+    if as_json:
+        print(text, end="")
+    else:
+        show(found, earlier)
+        console.out.print(f"bench.json and bench.html are in {output}")
+    return found
+
+
+def show(found: report.BenchReport, earlier: report.BenchReport | None) -> None:
+    """Print the measures as a table."""
+    heads = ["measure", "median", "min", "max", "runs", "goal", ""]
+    table = Table(*heads, *(["earlier", "ratio"] if earlier else []), box=None, pad_edge=False)
+    for change in report.compare(found, earlier):
+        now = change.now
+        cells = [
+            now.title,
+            *(report.amount(value, now.unit) for value in (now.median, now.minimum, now.maximum)),
+            str(len(now.samples)),
+            page.bounds(now),
+            now.verdict,
+        ]
+        if earlier:
+            then = report.amount(change.earlier.median, now.unit) if change.earlier else "none"
+            cells += [then, f"× {change.ratio:.2f} {change.trend}" if change.ratio else ""]
+        table.add_row(*cells)
+    console.out.print(table)
+
+
+if __name__ == "__main__":
+    # An ended session ends like Ctrl-C, so that the engine that was begun is removed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    app(prog_name="./cowabunga bench")
+    sys.exit(0)

@@ -1,0 +1,180 @@
+"""Takes the measures. Each function takes one, or one kind, and says in its note what is counted."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from bench import sandbox
+from bench.launcher import Build, Launcher
+from bench.report import Measure
+from cowabunga import console
+from cowabunga.errors import JobError
+
+# The smallest service: what is measured on it is the pipeline, not the service.
+SERVICE = "repeater"
+UNCHANGED_GOAL_SECONDS = 10
+PACKAGE_GOAL_BYTES = 20_000_000
+PACKAGE_LIMIT_BYTES = 25_000_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be measured.
+
+    Attributes:
+        repeats: Runs of each warm measure.
+        cold: Whether everything is also built on an empty engine.
+        package: Whether the Zarf package is made.
+    """
+
+    repeats: int = 5
+    cold: bool = True
+    package: bool = True
+
+
+def take(plan: Plan, launcher: Launcher, cache: Path) -> list[Measure]:
+    """Take all measures of a plan.
+
+    Args:
+        plan: What is to be measured.
+        launcher: Of the checkout that is measured.
+        cache: The launcher's cache.
+
+    Raises:
+        CowabungaError: A command failed.
+    """
+    measures: list[Measure] = []
+    with tempfile.TemporaryDirectory(prefix="cowabunga-bench-") as folder:
+        output = Path(folder)
+        with console.step("building all services once, so that all is in the cache", "bench-warm"):
+            built = launcher.build_all(output)
+        measures.append(unchanged(launcher, output, plan.repeats))
+        measures.append(changed(launcher, output, plan.repeats))
+        if plan.cold:
+            measures.insert(0, cold(launcher, output, cache))
+        measures += images(launcher.checkout, built)
+        if plan.package:
+            measures.append(package(launcher, output))
+    return measures
+
+
+def unchanged(launcher: Launcher, output: Path, repeats: int) -> Measure:
+    """Seconds of a build-all after which nothing is new; a first run must have filled the cache."""
+    anew: set[str] = set()
+
+    def once(_: int) -> float:
+        build = launcher.build_all(output)
+        anew.update(row["service"] for row in build.services if not row["cached"])
+        return build.seconds
+
+    samples = _repeat("unchanged build-all", "bench-unchanged", repeats, once)
+    counted = "The whole command: launcher, loading of the module, build, export of all archives."
+    return Measure(
+        key="build-all.unchanged",
+        title="Unchanged build-all",
+        group="warm",
+        unit="seconds",
+        samples=samples,
+        goal=UNCHANGED_GOAL_SECONDS,
+        note=counted + (f" Not from the cache, though unchanged: {', '.join(sorted(anew))}." if anew else ""),
+    )
+
+
+def changed(launcher: Launcher, output: Path, repeats: int) -> Measure:
+    """Seconds of a build-all after a new line in one service, in a copy of the checkout.
+
+    Raises:
+        JobError: The change did not reach the build.
+    """
+    with sandbox.copy_of(launcher.checkout) as copy:
+        inside = launcher.within(copy)
+        with console.step("building a copy of the checkout once", "bench-copy"):
+            inside.build_all(output)
+        line = sandbox.ChangingLine(copy, SERVICE)
+
+        def once(_: int) -> float:
+            # Random, since the engine still knows the lines of earlier benchmarks.
+            line.change(secrets.token_hex(8))
+            build = inside.build_all(output)
+            if build.row(SERVICE)["cached"]:
+                raise JobError(f"a new line in {line.file.relative_to(copy)} did not make {SERVICE} be built anew")
+            return build.seconds
+
+        samples = _repeat(f"build-all after a new line in {SERVICE}", "bench-changed", repeats, once)
+    return Measure(
+        key="build-all.changed",
+        title="Build-all after one new line",
+        group="warm",
+        unit="seconds",
+        samples=samples,
+        note=f"The whole command, each time with another line in a source file of {SERVICE}.",
+    )
+
+
+def cold(launcher: Launcher, output: Path, cache: Path) -> Measure:
+    """Seconds of a build-all on an engine that has built nothing yet; it is a private one, removed afterwards."""
+    with sandbox.empty_cache(cache, launcher) as home:
+        alone = launcher.with_cache(home)
+        with console.step("starting an engine with an empty cache", "bench-engine"):
+            alone.run("engine", "up")
+        samples = _repeat("cold build-all", "bench-cold", 1, lambda _: alone.build_all(output).seconds)
+    return Measure(
+        key="build-all.cold",
+        title="Cold build-all",
+        group="cold",
+        unit="seconds",
+        samples=samples,
+        note="On a running engine with an empty cache. Tools and base images were there; packages came from mirrors.",
+    )
+
+
+def images(checkout: Path, build: Build) -> list[Measure]:
+    """Bytes of every image archive; the limit is the budget that the service sets itself."""
+    return [
+        Measure(
+            key=f"image.{row['service']}",
+            title=f"Image of {row['service']}",
+            group="images",
+            unit="bytes",
+            samples=(row["size"],),
+            limit=_budget(checkout / "services" / row["service"] / "service.yaml"),
+            note="OCI archive; the limit is image.budget_mb of its service.yaml.",
+        )
+        for row in build.services
+    ]
+
+
+def package(launcher: Launcher, output: Path) -> Measure:
+    """Bytes of a Zarf package."""
+    file = output / f"{SERVICE}.tar.zst"
+    with console.step(f"making the Zarf package of {SERVICE}", "bench-package"):
+        launcher.run("dagger", "call", "package", "--service", SERVICE, "export", "--path", file)
+    return Measure(
+        key=f"package.{SERVICE}",
+        title=f"Zarf package of {SERVICE}",
+        group="packages",
+        unit="bytes",
+        samples=(file.stat().st_size,),
+        goal=PACKAGE_GOAL_BYTES,
+        limit=PACKAGE_LIMIT_BYTES,
+        note="Image, chart and manifest, as it is carried into an enclave.",
+    )
+
+
+def _budget(file: Path) -> float:
+    megabytes: float = yaml.safe_load(file.read_text())["image"]["budget_mb"]
+    return megabytes * 1_000_000
+
+
+def _repeat(title: str, key: str, repeats: int, once: Callable[[int], float]) -> tuple[float, ...]:
+    samples = []
+    for number in range(1, repeats + 1):
+        with console.step(title if repeats == 1 else f"{title}, {number} of {repeats}", key):
+            samples.append(round(once(number), 3))
+    return tuple(samples)

@@ -1,0 +1,45 @@
+"""What the integration tests share: how programs are run, and what build-all leaves."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).parents[2]
+SERVICES = sorted(path.parent.name for path in (CHECKOUT / "services").glob("*/service.yaml"))
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@dataclass(frozen=True)
+class Built:
+    """What build-all left: the folder and its report."""
+
+    folder: Path
+    report: dict[str, Any]
+
+    def row(self, service: str) -> dict[str, Any]:
+        """A service's line of the report."""
+        found: dict[str, Any] = next(row for row in self.report["services"] if row["service"] == service)
+        return found
+
+    def archive(self, service: str) -> Path:
+        """A service's OCI archive."""
+        return self.folder / "images" / f"{service}.tar"
+
+
+def run_program(
+    program: str, *arguments: str | Path, cwd: Path = CHECKOUT, timeout: float = 2400
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [program, *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env=dict(os.environ),
+    )

@@ -1,0 +1,114 @@
+"""The main job: build-all gives archives and a report that are what they say."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+from harness import SERVICES, Built, Run
+
+FORBIDDEN_PROGRAMS = {
+    "sh",
+    "bash",
+    "dash",
+    "busybox",
+    "apt",
+    "apt-get",
+    "dpkg",
+    "pip",
+    "pip3",
+    "uv",
+    "gcc",
+    "cc",
+    "g++",
+    "ld",
+    "make",
+    "perl",
+    "curl",
+    "wget",
+}
+
+
+def documents(archive: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Index, manifest and configuration of an OCI archive."""
+    with tarfile.open(archive) as tar:
+
+        def read(name: str) -> dict[str, Any]:
+            member = tar.extractfile(name)
+            assert member is not None
+            loaded: dict[str, Any] = json.load(member)
+            return loaded
+
+        index = read("index.json")
+        manifest = read(f"blobs/sha256/{index['manifests'][0]['digest'].removeprefix('sha256:')}")
+        return index, manifest, read(f"blobs/sha256/{manifest['config']['digest'].removeprefix('sha256:')}")
+
+
+def files(archive: Path) -> set[str]:
+    """Paths of all files in an image's layers."""
+    _, manifest, _ = documents(archive)
+    found: set[str] = set()
+    with tarfile.open(archive) as tar:
+        for layer in manifest["layers"]:
+            member = tar.extractfile(f"blobs/sha256/{layer['digest'].removeprefix('sha256:')}")
+            assert member is not None
+            with (
+                zstandard.ZstdDecompressor().stream_reader(member) as plain,
+                tarfile.open(fileobj=plain, mode="r|") as inner,
+            ):
+                found |= {entry.name.removeprefix("./") for entry in inner}
+    return found
+
+
+def test_every_service_has_an_archive_and_a_line(built: Built) -> None:
+    assert [row["service"] for row in built.report["services"]] == SERVICES
+    assert sorted(path.stem for path in (built.folder / "images").iterdir()) == SERVICES
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_report_says_what_the_archive_holds(built: Built, service: str) -> None:
+    index, manifest, _ = documents(built.archive(service))
+    row = built.row(service)
+    assert row["digest"] == index["manifests"][0]["digest"]
+    assert row["size"] == built.archive(service).stat().st_size
+    assert row["layers"] == len(manifest["layers"])
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_image_runs_as_nobody_without_a_shell(built: Built, service: str) -> None:
+    _, _, config = documents(built.archive(service))
+    assert config["config"]["User"] == "65532:65532"
+    assert config["config"]["Entrypoint"][0] == "python3"
+    assert not config["config"].get("Cmd")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_image_holds_no_shell_pip_compiler_or_package_manager(built: Built, service: str) -> None:
+    names = files(built.archive(service))
+    programs = {Path(name).name for name in names if Path(name).parent.name in ("bin", "sbin")}
+    assert not programs & FORBIDDEN_PROGRAMS
+    assert not [name for name in names if "/pip/" in name or "/ensurepip/" in name]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_layers_carry_the_packages_records_for_scanners(built: Built, service: str) -> None:
+    assert "var/lib/dpkg/status.d/libc6" in files(built.archive(service))
+
+
+def test_an_unchanged_build_is_cached_and_gives_the_same_digests(built: Built, cowabunga: Run, tmp_path: Path) -> None:
+    finished = cowabunga("build-all", "--output", tmp_path, "--json")
+    assert finished.returncode == 0, finished.stderr
+    report = json.loads(finished.stdout)
+    assert [row["cached"] for row in report["services"]] == [True] * len(SERVICES)
+    assert [row["digest"] for row in report["services"]] == [row["digest"] for row in built.report["services"]]
+
+
+def test_progress_says_what_is_built(cowabunga: Run, tmp_path: Path) -> None:
+    shown = cowabunga("build-all", "--output", tmp_path).stderr
+    for service in SERVICES:
+        assert f"build {service}" in shown
+    assert "last time" in shown

@@ -1,0 +1,205 @@
+"""The engine on a cache of its own: what it leaves alone, how it ends, how it recovers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness import CHECKOUT
+
+from cowabunga.paths import cache_home
+
+LAUNCHER = CHECKOUT / "cowabunga"
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the engine's container needs root")
+
+
+def launch(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the launcher with a cache of its own."""
+    environment = {name: value for name, value in os.environ.items() if name != "_EXPERIMENTAL_DAGGER_RUNNER_HOST"}
+    environment |= {"COWABUNGA_HOME": str(home), "COWABUNGA_ENGINE": "own", **variables}
+    return subprocess.run(
+        [LAUNCHER, *arguments], env=environment, capture_output=True, text=True, timeout=900, check=False
+    )
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A cache with the built tools and images of the real one, and nothing else."""
+    target = tmp_path / "home"
+    target.mkdir()
+    for kind in cache_home().iterdir():
+        if kind.name == "venv" or kind.name.startswith(("tool-", "root-", "wheels-", "image-", "engine-root")):
+            (target / kind.name).symlink_to(kind)
+    yield target
+    launch(target, "engine", "down")
+
+
+def own(home: Path, kind: str) -> Path:
+    """Give the cache an empty folder of this kind in place of the real one's."""
+    (home / kind).unlink()
+    (home / kind).mkdir()
+    return home / kind
+
+
+def network_of_the_machine() -> dict[str, str]:
+    """What the launcher must leave alone."""
+    links = "\n".join(sorted(path.name for path in Path("/sys/class/net").iterdir()))
+    files = ("/etc/resolv.conf", "/proc/net/route", "/proc/net/if_inet6", "/proc/sys/net/ipv4/ip_forward")
+    tables = {name: os.path.realpath(f"/usr/sbin/{name}") for name in ("iptables", "ip6tables")}
+    return {"links": links, **tables, **{file: Path(file).read_text() for file in files if Path(file).exists()}}
+
+
+def status(home: Path) -> dict[str, object]:
+    """`engine status --json`."""
+    loaded: dict[str, object] = json.loads(launch(home, "engine", "status", "--json").stdout)
+    return loaded
+
+
+def processes(home: Path) -> list[str]:
+    """Command lines that name the cache or its run directory, or run in the engine's control group."""
+    import hashlib
+
+    run = f"cowabungaai-{hashlib.sha256(str(home).encode()).hexdigest()[:12]}"
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            groups = (entry / "cgroup").read_text()
+        except OSError:
+            continue
+        if run in groups or run in line or str(home) in line:
+            found.append(line)
+    return found
+
+
+def test_up_and_down_leave_the_machines_network_alone_and_nothing_running(home: Path) -> None:
+    before = network_of_the_machine()
+    started = time.monotonic()
+    up = launch(home, "engine", "up")
+    assert up.returncode == 0, up.stderr
+    assert time.monotonic() - started < 15
+    assert status(home)["answers"] is True
+    assert network_of_the_machine() == before
+    assert launch(home, "engine", "down").returncode == 0
+    assert processes(home) == []
+    assert network_of_the_machine() == before
+    assert launch(home, "engine", "status").returncode == 6
+
+
+def test_a_dead_engine_is_told_and_the_next_start_recovers(home: Path) -> None:
+    assert launch(home, "engine", "up").returncode == 0
+    pid = status(home)["pid"]
+    assert isinstance(pid, int)
+    os.kill(pid, signal.SIGKILL)
+    time.sleep(0.5)
+    assert launch(home, "engine", "status").returncode == 6
+    assert launch(home, "engine", "up").returncode == 0
+    assert status(home)["answers"] is True
+
+
+def test_two_starts_at_once_give_one_engine(home: Path) -> None:
+    environment = {**os.environ, "COWABUNGA_HOME": str(home)}
+    both = [subprocess.Popen([LAUNCHER, "engine", "up"], env=environment, stderr=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait(300) for process in both] == [0, 0]
+    assert len([line for line in processes(home) if "dagger-engine" in line and "tini" in line]) == 1
+
+
+def test_garbage_collection_is_configured(home: Path) -> None:
+    assert launch(home, "engine", "up", COWABUNGA_ENGINE_MAX_SPACE="7GB").returncode == 0
+    import hashlib
+
+    run = Path("/run") / f"cowabungaai-{hashlib.sha256(str(home).encode()).hexdigest()[:12]}"
+    assert json.loads((run / "engine.json").read_text())["gc"]["maxUsedSpace"] == "7GB"
+
+
+def test_an_unreachable_mirror_is_told(home: Path, tmp_path: Path) -> None:
+    own(home, "tool-registry")
+    empty = str(tmp_path / "modules")
+    failed = launch(
+        home, "tool", "registry", "--version", GOPROXY="http://127.0.0.1:9", GOMODCACHE=empty, GOFLAGS="-modcacherw"
+    )
+    assert failed.returncode == 4, failed.stderr
+    assert "building registry failed" in failed.stderr
+    assert "doctor" in failed.stderr
+
+
+def test_a_killed_build_is_recovered_from(home: Path) -> None:
+    own(home, "tool-registry")
+    environment = {**os.environ, "COWABUNGA_HOME": str(home)}
+    with subprocess.Popen(
+        [LAUNCHER, "tool", "registry", "--version"], env=environment, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not list((home / "tool-registry").glob("*.staging-*")):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+    again = launch(home, "tool", "registry", "--version")
+    assert again.returncode == 0, again.stderr
+    assert "3.0.0" in again.stdout
+    assert not list((home / "tool-registry").glob("*.staging-*"))
+
+
+def test_a_corrupt_tool_is_built_anew(home: Path) -> None:
+    own(home, "tool-registry")
+    assert launch(home, "tool", "registry", "--version").returncode == 0
+    program = next((home / "tool-registry").glob("*/registry"))
+    program.write_bytes(program.read_bytes()[:1000])
+    again = launch(home, "tool", "registry", "--version")
+    assert again.returncode == 0, again.stderr
+    assert "damaged" in again.stderr
+
+
+def test_two_launchers_build_a_tool_once(home: Path) -> None:
+    own(home, "tool-registry")
+    environment = {**os.environ, "COWABUNGA_HOME": str(home)}
+    command = [LAUNCHER, "tool", "registry", "--version"]
+    both = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=600) for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sum("✓ building registry" in errors for _, errors in said) == 1
+
+
+def test_a_full_disk_is_told_before_the_engine_starts(home: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=50m", "tmpfs", str(small)], check=True)
+    try:
+        for kind in home.iterdir():
+            (small / kind.name).symlink_to(kind.resolve())
+        failed = launch(small, "engine", "up")
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+    assert failed.returncode == 5, failed.stderr
+    assert "GB are free" in failed.stderr
+
+
+def test_a_port_in_use_is_told(home: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        failed = launch(home, "serve", "--port", str(taken.getsockname()[1]))
+    assert failed.returncode == 7, failed.stderr
+    assert "is in use" in failed.stderr
+
+
+def test_an_unknown_tool_lists_the_known_ones(home: Path) -> None:
+    failed = launch(home, "tool", "nope")
+    assert failed.returncode == 2
+    assert "dagger, registry, trivy, uds, zarf" in failed.stderr
+
+
+def test_doctor_explains_the_machine(home: Path) -> None:
+    told = launch(home, "doctor", "--json")
+    names = {check["name"] for check in json.loads(told.stdout)}
+    assert {"system", "user", "packages", "containers", "capabilities", "mirrors", "disk", "tools", "engine"} <= names

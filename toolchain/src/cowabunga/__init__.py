@@ -1,0 +1,1 @@
+"""The launcher of CowabungaAI: brings the real tools to a machine and runs them."""

@@ -1,0 +1,39 @@
+"""Entry point: turns every failure into one message and a documented exit code."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import sys
+
+from cowabunga import console
+from cowabunga.cli import app
+from cowabunga.errors import CowabungaError, DiskFullError
+from cowabunga.paths import cache_home
+from cowabunga.process import hint_for
+
+INTERRUPTED = 130
+
+
+def main() -> int:
+    """Run the command line; the process's exit code."""
+    # An ended session ends like Ctrl-C, so that what was begun is cleaned up.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app()
+    except CowabungaError as error:
+        console.show_error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.err.print("interrupted; finished parts are kept, run it again to go on")
+        return INTERRUPTED
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        console.show_error(DiskFullError(f"no space left below {cache_home()}", hint_for(DiskFullError, None)))
+        return DiskFullError.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""The command line of `./cowabunga`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cowabunga import console, dagger, doctor, engine, gotools, images, jobs, store
+from cowabunga.errors import EngineError, HostError, UsageError
+from cowabunga.paths import cache_home
+
+PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+app = typer.Typer(
+    help="Builds, proves and ships CowabungaAI with the real tools, from package mirrors alone.",
+    epilog="Exit codes: 0 done, 1 the job failed, 2 usage, 3 machine, 4 mirror, 5 disk full, 6 engine, 7 port in use, "
+    "8 a pinned version is gone, 130 interrupted.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+engine_app = typer.Typer(help="The engine that runs every build: start, stop, look at it.", no_args_is_help=True)
+images_app = typer.Typer(help="The images made from Debian's packages.", no_args_is_help=True)
+app.add_typer(engine_app, name="engine")
+app.add_typer(images_app, name="images")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@app.command("build-all")
+def build_all(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where images/ and build-report.json go.")] = Path(
+        "dist"
+    ),
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show everything that the engine says.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Build every service and export the OCI archives and build-report.json."""
+    jobs.build_all(output, verbose=verbose, as_json=as_json)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def test(context: typer.Context) -> None:
+    """Run all tests: launcher, module, services, and the built images as a whole. Arguments go to pytest."""
+    jobs.test(context.args)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def bench(context: typer.Context) -> None:
+    """Measure builds and sizes; writes JSON and a page with charts. Arguments go to the benchmark (try --help)."""
+    jobs.bench(context.args)
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option("--port", "-p", min=1, max=65535, help="TCP port on the loopback.")] = 8080,
+    models: Annotated[
+        list[str] | None, typer.Option("--models", "-m", help="Services that answer; repeatable.")
+    ] = None,
+) -> None:
+    """Serve the built images on this machine's loopback."""
+    jobs.serve(port, models or ["repeater"])
+
+
+@app.command("dagger", context_settings=PASS_THROUGH)
+def run_dagger(context: typer.Context) -> None:
+    """Run the dagger CLI with the engine: ./cowabunga dagger call services."""
+    dagger.run(dagger.prepare(), context.args)
+
+
+@app.command(context_settings=PASS_THROUGH)
+def tool(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="dagger, zarf, uds, trivy or registry.")],
+) -> None:
+    """Run a tool, built first where needed: ./cowabunga tool zarf package inspect ..."""
+    program = gotools.ensure(name) / name
+    os.execv(program, [str(program), *context.args])  # noqa: S606 - arguments are passed as they are, no shell
+
+
+@app.command()
+def env() -> None:
+    """Print shell lines that put the CLI and its engine into the environment: eval "$(./cowabunga env)"."""
+    session = dagger.prepare()
+    print(f'export PATH="{session.program.parent}:$PATH"')
+    for name, value in session.environment.items():
+        print(f'export {name}="{value}"')
+
+
+@app.command("doctor")
+def run_doctor(as_json: Json = False) -> None:
+    """Say what this machine has, what is missing, and the command that mends it."""
+    checks = doctor.examine()
+    if as_json:
+        print(json.dumps([check.as_dict() for check in checks], indent=1))
+    else:
+        doctor.show(checks)
+    if any(check.state == "bad" for check in checks):
+        raise typer.Exit(HostError.exit_code)
+
+
+@app.command()
+def clean(
+    everything: Annotated[bool, typer.Option("--all", help="Also the engine's cache, and all tools.")] = False,
+) -> None:
+    """Remove cache entries that no lock file of this checkout names, or the whole cache."""
+    if everything:
+        engine.down()
+        store.remove(cache_home())
+        console.note(f"removed {cache_home()}")
+    else:
+        jobs.clean()
+
+
+@engine_app.command("up")
+def engine_up() -> None:
+    """Start the engine; builds it first where needed."""
+    state = engine.up()
+    console.note(f"the engine answers at {state.address}")
+
+
+@engine_app.command("down")
+def engine_down() -> None:
+    """Stop the engine; nothing of it stays running. Its cache stays."""
+    console.note("the engine is stopped" if engine.down() else "no engine was running")
+
+
+@engine_app.command("status")
+def engine_status(as_json: Json = False) -> None:
+    """Say whether the engine runs; exit code 6 where it does not."""
+    state = engine.status()
+    if as_json:
+        print(json.dumps(state.as_dict(), indent=1))
+    else:
+        words = "answers" if state.answers else "runs but does not answer" if state.running else "does not run"
+        console.out.print(
+            f"engine {dagger.pinned_version()} {words}"
+            + ("" if state.current or not state.running else ", but is of another toolchain")
+        )
+        console.out.print(f"  address  {state.address}\n  storage  {state.storage}\n  log      {state.log}")
+    if not state.answers:
+        raise typer.Exit(EngineError.exit_code)
+
+
+@engine_app.command("logs")
+def engine_logs(
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last lines.")] = 100,
+) -> None:
+    """Print the engine's output."""
+    log = engine.log_file()
+    if not log.exists():
+        raise UsageError("the engine has not run yet, so it has no log", "./cowabunga engine up starts it.")
+    raise typer.Exit(subprocess.call(["tail", f"--lines={lines}", *(["--follow"] if follow else []), str(log)]))
+
+
+@engine_app.command("prune")
+def engine_prune() -> None:
+    """Stop the engine and remove its cache."""
+    console.note(f"freed {engine.prune() / 1e9:.1f} GB")
+
+
+@images_app.command("lock")
+def images_lock(names: Annotated[list[str], typer.Argument(help="debian, python, engine or runtime.")]) -> None:
+    """Take the newest versions that the Debian mirror has, and write the lock files."""
+    for name in names:
+        spec = images.relock(name)
+        console.note(
+            f"wrote {spec.lock.relative_to(Path.cwd()) if spec.lock.is_relative_to(Path.cwd()) else spec.lock}"
+        )
+
+
+@images_app.command("list")
+def images_list(as_json: Json = False) -> None:
+    """List the base images with the digests that the engine's registry serves."""
+    from cowabunga import oci
+
+    rows = [
+        {"image": tag.removeprefix("library/"), "digest": oci.manifest_digest(images.layout(name))}
+        for name in images.BASE_IMAGES
+        for tag in images.load(name).tags
+    ]
+    if as_json:
+        print(json.dumps(rows, indent=1))
+    else:
+        for row in rows:
+            console.out.print(f"{row['image']:28} {row['digest']}")
+
+
+if __name__ == "__main__":
+    sys.exit("run ./cowabunga instead")

@@ -1,0 +1,403 @@
+"""The engine: its root file system, its container, its registry of base images."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import sys
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cowabunga import console, container, gotools, images, oci, python_tools, registry, store
+from cowabunga.container import Container, Mount
+from cowabunga.errors import DiskFullError, EngineError
+from cowabunga.host import (
+    CERTIFICATES,
+    bounding_capabilities,
+    certificate_bundle,
+    is_root,
+    mirrors,
+    prepare_packages,
+    require_engine_host,
+)
+from cowabunga.paths import TOOLCHAIN, cache_home, digest_of, logs, run_home
+from cowabunga.process import capture, hint_for, need, run_logged
+
+ENGINE = "engine"
+REGISTRY = "registry"
+SDK = TOOLCHAIN / "sdk-python"
+# Raise it when this module assembles another root from the same parts.
+RECIPE = "2"
+READY_SECONDS = 30
+# Paths that the engine expects of its image.
+CONTENT = "usr/local/share/dagger/content"
+PROGRAMS = {"dagger-engine": "usr/local/bin/dagger-engine", "dagger-init": "usr/local/bin/dagger-init"}
+CNI = "opt/cni/bin"
+STATE = "/var/lib/dagger"
+SOCKETS = "/run/dagger"
+UNPRIVILEGED = 65532
+# Less than this cannot hold a build; the engine would fail in the middle with stranger words.
+MINIMUM_FREE_BYTES = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class Running:
+    """What `up` started, kept in the run directory until `down`."""
+
+    key: str
+    network_process: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """The engine as it is now.
+
+    Attributes:
+        running: Whether its container runs.
+        answers: Whether its socket accepts connections.
+        current: Whether it is the one that this checkout's lock files describe.
+        pid: Its first process on the machine; None where it does not run.
+        address: What `_EXPERIMENTAL_DAGGER_RUNNER_HOST` must be.
+        storage: Directory of its cache.
+        log: File of its output.
+    """
+
+    running: bool
+    answers: bool
+    current: bool
+    pid: int | None
+    address: str
+    storage: str
+    log: str
+
+    def as_dict(self) -> dict[str, object]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def socket_path() -> Path:
+    """The engine's socket on the machine."""
+    return run_home() / "sockets" / "engine.sock"
+
+
+def address() -> str:
+    """The engine's address for the dagger CLI."""
+    return f"unix://{socket_path()}"
+
+
+def storage() -> Path:
+    """Directory of the engine's cache."""
+    return cache_home() / "engine"
+
+
+def log_file() -> Path:
+    """File of the engine's output."""
+    return logs() / "engine.log"
+
+
+def root_key() -> str:
+    """Digest of all that decides the engine's root file system."""
+    spec = images.load(ENGINE)
+    lock = spec.lock if spec.lock.exists() else ""
+    uv = python_tools.REQUIREMENTS / "uv-program.lock"
+    image = images.IMAGES / "engine.yaml"
+    return digest_of(gotools.load("dagger").key(), image, lock, SDK, uv, RECIPE)
+
+
+def key() -> str:
+    """Digest of all that decides how the engine runs; another key needs a restart."""
+    layouts = [images.layout(name).name for name in images.BASE_IMAGES]
+    return digest_of(
+        root_key(), Path(container.__file__), gotools.load("registry").key(), *layouts, str(configuration())
+    )
+
+
+def configuration() -> dict[str, object]:
+    """The engine's engine.json: garbage collection and the mirror of docker.io."""
+    return {
+        "gc": {
+            "enabled": True,
+            "maxUsedSpace": os.environ.get("COWABUNGA_ENGINE_MAX_SPACE", "40GB"),
+            "reservedSpace": "5GB",
+            "minFreeSpace": "10%",
+        },
+        "registries": {
+            "docker.io": {"mirrors": [registry.ADDRESS]},
+            registry.ADDRESS: {"http": True},
+        },
+    }
+
+
+def status() -> Status:
+    """Look at the engine without changing anything."""
+    pid = container.pid_of(ENGINE) if is_root() and shutil.which("runc") else None
+    known = _running()
+    answers = pid is not None and _answers()
+    current = known is not None and known.key.startswith(root_key())
+    return Status(pid is not None, answers, current, pid, address(), str(storage()), str(log_file()))
+
+
+def up() -> Status:
+    """Start the engine of this checkout, or leave it where it runs already.
+
+    Raises:
+        HostError: The machine cannot run it.
+        EngineError: It did not come up within 30 s.
+    """
+    require_engine_host()
+    prepare_packages()
+    _require_space()
+    wanted = f"{root_key()}-{key()}"
+    root = root_directory()
+    registry_program = gotools.ensure("registry") / "registry"
+    with store.locked(ENGINE):
+        known = _running()
+        if known and known.key == wanted and container.pid_of(ENGINE) and _answers():
+            return status()
+        if known or container.pid_of(ENGINE):
+            console.note("the engine is dead or of another toolchain: starting it anew")
+            _stop()
+        with console.step("starting the engine", "engine-start"):
+            _start(root, registry_program, wanted)
+    return status()
+
+
+def down() -> bool:
+    """Stop the engine and all that belongs to it.
+
+    Returns:
+        Whether anything ran.
+    """
+    with store.locked(ENGINE):
+        ran = container.pid_of(ENGINE) is not None or _running() is not None
+        _stop()
+    return ran
+
+
+def prune() -> int:
+    """Remove the engine's cache; the number of bytes freed."""
+    before = shutil.disk_usage(cache_home()).free
+    down()
+    with store.locked(ENGINE):
+        store.remove(storage())
+    return max(0, shutil.disk_usage(cache_home()).free - before)
+
+
+def root_directory() -> Path:
+    """The engine's root file system, made where the cache has none of this lock."""
+    spec = images.load(ENGINE)
+    tools, tar, uv = gotools.ensure("dagger"), images.root_tar(spec), python_tools.uv()
+
+    def build(target: Path) -> None:
+        with console.step("assembling the engine's root file system", "engine-root"):
+            root = target / "root"
+            root.mkdir()
+            run_logged(
+                [need("tar"), "--extract", f"--file={tar}", f"--directory={root}", "--exclude=./dev/*"],
+                logs() / "engine-root.log",
+                "unpacking the engine's root",
+            )
+            for directory in (
+                "usr/local/bin",
+                CNI,
+                CONTENT,
+                "etc/dagger",
+                STATE[1:],
+                "usr/local/share/ca-certificates",
+            ):
+                (root / directory).mkdir(parents=True, exist_ok=True)
+            for name, place in PROGRAMS.items():
+                shutil.copy(tools / name, root / place)
+            shutil.copy(tools / "dnsname", root / CNI / "dnsname")
+            for plugin in ("bridge", "loopback", "firewall", "host-local"):
+                shutil.copy(root / "usr/lib/cni" / plugin, root / CNI / plugin)
+            for program in ("runc", "tini"):
+                found = next(
+                    root / place / program for place in ("usr/bin", "usr/sbin") if (root / place / program).exists()
+                )
+                (root / "usr/local/bin" / program).symlink_to("/" + found.relative_to(root).as_posix())
+            # Debian has these in /usr/sbin, the engine looks in /usr/bin.
+            for program in ("xtables-legacy-multi", "xtables-nft-multi"):
+                (root / "usr/bin" / program).symlink_to(f"/usr/sbin/{program}")
+            (root / "etc/resolv.conf").touch()
+            (root / "etc/dagger/engine.json").touch()
+            (target / "sdk-digest").write_text(_write_sdk(root / CONTENT, uv, target))
+
+    return store.ensure("engine-root", root_key(), build, verify=False)
+
+
+def _write_sdk(content: Path, uv: Path, scratch: Path) -> str:
+    """Put the runtime of Python modules into the engine's built-in content; the manifest's digest."""
+    files = {
+        f"runtime/{file.name}": (file.read_bytes(), 0o644) for file in (SDK / "runtime").iterdir() if file.is_file()
+    }
+    files["dist/uv"] = (uv.read_bytes(), 0o755)
+    tar = scratch / "sdk.tar"
+    oci.tar_of(files, tar)
+    layer = oci.add_layer(content, tar)
+    tar.unlink()
+    return oci.write_image(content, [layer], {})
+
+
+def _require_space() -> None:
+    cache_home().mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(cache_home()).free
+    if free < MINIMUM_FREE_BYTES:
+        raise DiskFullError(
+            f"only {free / 1e9:.1f} GB are free for {cache_home()}; the engine needs {MINIMUM_FREE_BYTES / 1e9:.0f} GB",
+            hint_for(DiskFullError, None),
+        )
+
+
+def _start(root: Path, registry_program: Path, wanted: str) -> None:
+    run_home().mkdir(parents=True, exist_ok=True, mode=0o700)
+    log = log_file()
+    started = container.start(_engine_container(root), log)
+    try:
+        network = container.connect(started, log)
+        _write_running(Running(wanted, network))
+        container.start(_registry_container(registry_program, started), logs() / "registry.log")
+        _push_base_images(started)
+        _wait_until_it_answers()
+    except BaseException:
+        _stop()
+        raise
+
+
+def _engine_container(root: Path) -> Container:
+    directory = run_home()
+    sockets = directory / "sockets"
+    for path in (sockets, storage()):
+        path.mkdir(parents=True, exist_ok=True)
+    (directory / "engine.json").write_text(json.dumps(configuration(), indent=1))
+    # The engine puts its own name server, which knows its services, in front of this one.
+    (directory / "resolv.conf").write_text(f"nameserver {container.NAME_SERVER}\n")
+    mounts = [
+        Mount(storage(), STATE, writable=True),
+        Mount(sockets, SOCKETS, writable=True),
+        Mount(directory / "engine.json", "/etc/dagger/engine.json"),
+        Mount(directory / "resolv.conf", "/etc/resolv.conf", writable=True),
+    ]
+    # The engine trusts what is in this folder, and installs it into every container that it runs.
+    if CERTIFICATES.is_dir() and any(CERTIFICATES.glob("*.crt")):
+        mounts.append(Mount(CERTIFICATES, str(CERTIFICATES)))
+    elif bundle := certificate_bundle():
+        mounts.append(Mount(bundle.resolve(), f"{CERTIFICATES}/machine.crt"))
+    proxies = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "FTP_PROXY")
+    digest = (root / "sdk-digest").read_text()
+    return Container(
+        name=ENGINE,
+        rootfs=root / "root",
+        arguments=["/usr/local/bin/tini", "--", "/usr/local/bin/dagger-engine"],
+        mounts=mounts,
+        environment=[
+            f"DAGGER_PYTHON_SDK_MANIFEST_DIGEST={digest}",
+            "HOME=/root",
+            "DO_NOT_TRACK=1",
+            *(f"{name}={os.environ[name]}" for name in proxies if os.environ.get(name)),
+            *(f"_DAGGER_ENGINE_SYSTEMENV_{name}={value}" for name, value in mirrors().environment.items()),
+        ],
+        capabilities=bounding_capabilities(),
+        privileged=True,
+        hostname="dagger-engine",
+    )
+
+
+def _registry_container(program: Path, engine_pid: int) -> Container:
+    root, data = run_home() / "registry-root", cache_home() / "registry"
+    for path in (*(root / name for name in ("proc", "dev", "sys", "run", "tmp", "data", "etc")), data):
+        path.mkdir(parents=True, exist_ok=True)
+    shutil.chown(data, UNPRIVILEGED, UNPRIVILEGED)
+    for name in ("registry", "etc/registry.yml"):
+        (root / name).touch()
+    configuration_file = run_home() / "registry.yml"
+    configuration_file.write_text(
+        json.dumps(
+            {
+                "version": 0.1,
+                "log": {"level": "warn"},
+                "storage": {"filesystem": {"rootdirectory": "/data"}},
+                "http": {"addr": registry.ADDRESS, "secret": secrets.token_hex(32)},
+            }
+        )
+    )
+    return Container(
+        name=REGISTRY,
+        rootfs=root,
+        arguments=["/registry", "serve", "/etc/registry.yml"],
+        mounts=[
+            Mount(program, "/registry"),
+            Mount(configuration_file, "/etc/registry.yml"),
+            Mount(data, "/data", writable=True),
+        ],
+        environment=["OTEL_TRACES_EXPORTER=none"],
+        user=UNPRIVILEGED,
+        network=Path(f"/proc/{engine_pid}/ns/net"),
+    )
+
+
+def _push_base_images(engine_pid: int) -> None:
+    references = [f"{images.layout(name)}={tag}" for name in images.BASE_IMAGES for tag in images.load(name).tags]
+
+    code, text = capture(
+        [need("nsenter"), f"--net=/proc/{engine_pid}/ns/net", sys.executable, "-m", "cowabunga.registry", *references],
+        timeout=120,
+    )
+    if code != 0:
+        if container.pid_of(ENGINE) is None:
+            raise _silence("the engine ended right after its start")
+        raise EngineError(
+            f"the base images could not be put into the registry: {text}", f"Its log: {logs() / 'registry.log'}"
+        )
+
+
+def _wait_until_it_answers() -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        if container.pid_of(ENGINE) is None:
+            break
+        if _answers():
+            return
+        time.sleep(0.1)
+    raise _silence(f"the engine did not answer within {READY_SECONDS} s")
+
+
+def _silence(message: str) -> EngineError:
+    """An error that holds the end of the engine's log."""
+    tail = "\n".join(f"    {line}" for line in log_file().read_text(errors="replace").splitlines()[-12:])
+    return EngineError(f"{message}:\n{tail}", f"Its log: {log_file()}")
+
+
+def _answers() -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(2)
+        try:
+            client.connect(str(socket_path()))
+        except OSError:
+            return False
+    return True
+
+
+def _stop() -> None:
+    known = _running()
+    container.stop(REGISTRY, grace_seconds=3)
+    container.stop(ENGINE)
+    if known:
+        container.end_process(known.network_process, "slirp4netns")
+    store.remove(run_home())
+
+
+def _running() -> Running | None:
+    try:
+        return Running(**json.loads((run_home() / "running.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _write_running(running: Running) -> None:
+    (run_home() / "running.json").write_text(json.dumps(asdict(running)))

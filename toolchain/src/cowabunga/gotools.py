@@ -1,0 +1,95 @@
+"""Builds tools from the pinned Go modules below `toolchain/go`, once, into the cache."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from cowabunga import console, python_tools, store
+from cowabunga.errors import UsageError
+from cowabunga.paths import TOOLCHAIN, digest_of, logs
+from cowabunga.process import run_logged
+
+GO_MODULES = TOOLCHAIN / "go"
+
+
+@dataclass(frozen=True)
+class Binary:
+    """One program of a tool: its package and how it is compiled."""
+
+    name: str
+    package: str
+    tags: tuple[str, ...]
+    ldflags: str
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool as its `build.json` describes it."""
+
+    name: str
+    version: str
+    binaries: tuple[Binary, ...]
+    env: dict[str, str]
+
+    @property
+    def module(self) -> Path:
+        """Folder of the tool's Go module."""
+        return GO_MODULES / self.name
+
+    def key(self) -> str:
+        """Digest of all that decides the binaries' bytes."""
+        return digest_of(self.module, python_tools.REQUIREMENTS / "go-program.lock")
+
+
+def names() -> list[str]:
+    """Names of all tools, sorted."""
+    return sorted(file.parent.name for file in GO_MODULES.glob("*/build.json"))
+
+
+def load(name: str) -> Tool:
+    """A tool's description.
+
+    Raises:
+        UsageError: There is no such tool; the message lists those that are.
+    """
+    if name not in names():
+        raise UsageError(f"no tool is named {name!r}", f"The tools are: {', '.join(names())}.")
+    raw = json.loads((GO_MODULES / name / "build.json").read_text())
+    binaries = tuple(
+        Binary(binary, spec["package"], tuple(spec.get("tags", ())), spec.get("ldflags", ""))
+        for binary, spec in raw["binaries"].items()
+    )
+    return Tool(raw["tool"], raw["version"], binaries, raw.get("env", {}))
+
+
+def ensure(name: str) -> Path:
+    """Directory with a tool's programs, built first where the cache has none of this lock.
+
+    Raises:
+        MirrorError: A Go module could not be fetched.
+        DiskFullError: The disk is full.
+        JobError: It did not compile.
+    """
+    tool = load(name)
+    return store.ensure(f"tool-{name}", tool.key(), lambda target: _build(tool, target))
+
+
+def _build(tool: Tool, target: Path) -> None:
+    go = python_tools.go()
+    log = logs() / f"build-{tool.name}.log"
+    # The pinned toolchain alone: no other one is fetched, and the machine's own settings of flags do not leak in.
+    env = {**tool.env, "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
+    for binary in tool.binaries:
+        with console.step(f"building {binary.name} {tool.version}", f"build-{binary.name}"):
+            flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", f"-ldflags={binary.ldflags}"]
+            if binary.tags:
+                flags.append(f"-tags={','.join(binary.tags)}")
+            run_logged(
+                [go, "build", *flags, "-o", target / binary.name, binary.package],
+                log,
+                f"building {binary.name}",
+                env=env,
+                cwd=tool.module,
+            )

@@ -1,0 +1,192 @@
+"""What the commands `build-all`, `test`, `bench` and `clean` do."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from rich.table import Table
+
+from cowabunga import console, dagger, engine, gotools, store
+from cowabunga.errors import EngineError, JobError, PortInUseError
+from cowabunga.paths import CHECKOUT, cache_home, logs
+from cowabunga.process import classify, hint_for
+
+GATEWAY_PORT = 8080
+TESTS = ("toolchain/tests", "dagger/tests", "tests/integration")
+# Spans that the module opens for people, in dagger's plain output: "12 : build repeater", then "... DONE [1.2s]".
+SPAN = re.compile(r"^\s*\d+\s*:\s(?:\S*\s)*?▶?\s*(?P<title>(?:build|export) \S+)(?P<rest>.*)$")
+ENGINE_DIED = (
+    "connection reset by peer",
+    "server gave http response",
+    "failed to serve",
+    "context canceled: unexpected eof",
+)
+
+
+def build_all(output: Path, *, verbose: bool, as_json: bool) -> None:
+    """Build every service into a folder and show the report.
+
+    Raises:
+        JobError: A build failed.
+    """
+    session = dagger.prepare()
+    target = output.absolute()
+    started = time.monotonic()
+    before = console.last_seconds("build-all")
+    console.note("building all services" + (f", last time {before:.0f} s" if before else ""))
+    call(session, ["call", "build-all", "export", "--path", str(target)], "build-all", verbose=verbose)
+    console.remember("build-all", time.monotonic() - started)
+    report = json.loads((target / "build-report.json").read_text())
+    if as_json:
+        print(json.dumps(report, indent=1))
+    else:
+        show_report(report, target)
+
+
+def show_report(report: dict[str, object], target: Path) -> None:
+    """Print a build report as a table."""
+    table = Table("service", "digest", "size", "layers", "seconds", "", box=None, pad_edge=False)
+    for row in report["services"]:  # type: ignore[attr-defined]
+        cached = "cached" if row["cached"] else "built"
+        table.add_row(
+            row["service"],
+            row["digest"][:19],
+            f"{row['size'] / 1e6:.1f} MB",
+            str(row["layers"]),
+            f"{row['seconds']:.1f}",
+            cached,
+        )
+    console.out.print(table)
+    console.out.print(f"archives and build-report.json are in {target}")
+
+
+def call(session: dagger.Session, arguments: list[str], name: str, *, verbose: bool = False) -> None:
+    """Run a dagger command: its whole output goes to a log, and what people wait for to the terminal.
+
+    Raises:
+        EngineError: The engine died meanwhile.
+        JobError: The command failed; the message holds the end of its output.
+    """
+    log = logs() / f"{name}.log"
+    environment = {**os.environ, **session.environment}
+    tail: list[str] = []
+    with (
+        log.open("w") as sink,
+        subprocess.Popen(
+            [str(session.program), "--progress=plain", *arguments],
+            cwd=CHECKOUT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process,
+    ):
+        try:
+            for line in _lines(process):
+                sink.write(line)
+                tail = [*tail[-39:], line.rstrip()]
+                if verbose:
+                    console.err.out(line, end="")
+                elif shown := SPAN.match(line):
+                    console.err.print(f"  {shown['title']}[dim]{shown['rest']}[/dim]")
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode == 0:
+        return
+    text = "\n".join(tail)
+    message = f"dagger {' '.join(arguments[:2])} failed:\n" + "\n".join(f"    {line}" for line in tail[-15:])
+    if session.engine == "our own engine" and not engine.status().answers:
+        raise EngineError(
+            f"the engine died during {name}", f"Run it again: the engine is started anew. Its log: {engine.log_file()}"
+        )
+    kind = classify(text, JobError)
+    raise kind(message, hint_for(kind, log))
+
+
+def _lines(process: subprocess.Popen[str]) -> Iterator[str]:
+    if process.stdout is None:
+        raise JobError("dagger gave no output stream")
+    yield from process.stdout
+
+
+def serve(port: int, models: list[str]) -> None:
+    """Serve the built images on the machine's loopback until interrupted.
+
+    Args:
+        port: TCP port.
+        models: Services that answer, each under its own name as the model's name.
+
+    Raises:
+        PortInUseError: Another process listens on the port.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise PortInUseError(f"port {port} is in use: {error.strerror}", "Choose another with --port.") from error
+    session = dagger.prepare()
+    console.note(f"base URL http://127.0.0.1:{port}/openai/v1 once it is up; Ctrl-C ends it")
+    chosen = [f"--models={model}" for model in models]
+    dagger.run(session, ["call", "serve", *chosen, "up", "--ports", f"{port}:{GATEWAY_PORT}"])
+
+
+def test(arguments: list[str]) -> None:
+    """Run the tests with everything that they need prepared.
+
+    Raises:
+        JobError: A test failed.
+    """
+    session = dagger.prepare()
+    paths = [] if any((CHECKOUT / argument.split("::")[0]).exists() for argument in arguments) else TESTS
+    command = [sys.executable, "-m", "pytest", *paths, *arguments]
+    path = f"{session.program.parent}:{os.environ.get('PATH', os.defpath)}"
+    finished = subprocess.run(
+        command, cwd=CHECKOUT, env={**os.environ, **session.environment, "PATH": path}, check=False
+    )
+    if finished.returncode:
+        raise JobError(f"the tests failed (pytest ended with {finished.returncode})")
+
+
+def bench(arguments: list[str]) -> None:
+    """Run the benchmark.
+
+    Raises:
+        JobError: It could not be completed.
+    """
+    session = dagger.prepare()
+    command = [sys.executable, "-m", "bench", *arguments]
+    path = os.pathsep.join([str(CHECKOUT / "tests"), os.environ["PYTHONPATH"]])
+    environment = {**os.environ, **session.environment, "PYTHONPATH": path}
+    if subprocess.run(command, cwd=CHECKOUT, env=environment, check=False).returncode:
+        raise JobError("the benchmark failed")
+
+
+def clean() -> None:
+    """Remove cache entries that this checkout's lock files do not name."""
+    keep = {f"tool-{name}": gotools.load(name).key() for name in gotools.names()}
+    keep["engine-root"] = engine.root_key()
+    freed = 0
+    for kind in sorted(cache_home().iterdir()):
+        if kind.name not in keep and not kind.name.startswith(("root-", "wheels-", "image-")):
+            continue
+        entries = [entry for entry in kind.iterdir() if entry.name != keep.get(kind.name)]
+        # Of images and wheels the newest is the one in use.
+        stale = entries if kind.name in keep else sorted(entries, key=lambda entry: entry.stat().st_mtime)[:-1]
+        for entry in stale:
+            freed += sum(file.lstat().st_size for file in entry.rglob("*") if file.is_file())
+            with suppress(FileNotFoundError):
+                store.remove(entry)
+    console.note(f"freed {freed / 1e6:.0f} MB in {cache_home()}")

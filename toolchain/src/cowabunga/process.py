@@ -1,0 +1,135 @@
+"""Runs other programs: output into a log, and failures told by their cause."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cowabunga.errors import CowabungaError, DiskFullError, HostError, JobError, MirrorError
+from cowabunga.paths import cache_home
+
+FULL_DISK_SIGNS = ("no space left on device", "disk quota exceeded", "enospc")
+MIRROR_SIGNS = (
+    "connection refused",
+    "could not connect to",
+    "unable to connect to",
+    "temporary failure resolving",
+    "temporary failure in name resolution",
+    "name or service not known",
+    "could not resolve",
+    "no such host",
+    "network is unreachable",
+    "i/o timeout",
+    "connection timed out",
+    "failed to establish a new connection",
+    "no matching distribution found",
+    "403 forbidden",
+    "404 not found",
+    "410 gone",
+    "tls handshake timeout",
+    "failed to fetch",
+    "error sending request",
+)
+
+
+def classify(text: str, fallback: type[CowabungaError] = JobError) -> type[CowabungaError]:
+    """The error class that a failed program's output points to."""
+    lowered = text.lower()
+    if any(sign in lowered for sign in FULL_DISK_SIGNS):
+        return DiskFullError
+    if any(sign in lowered for sign in MIRROR_SIGNS):
+        return MirrorError
+    return fallback
+
+
+def hint_for(kind: type[CowabungaError], log: Path | None) -> str:
+    """What to do about a failed program, by the kind of its failure."""
+    where = f" Its whole output: {log}" if log else ""
+    if kind is DiskFullError:
+        return f"Free some space below {cache_home()} (./cowabunga engine prune, ./cowabunga clean), then run it again."
+    if kind is MirrorError:
+        return f"Check the mirrors that apt, pip and Go are set to (./cowabunga doctor), then run it again.{where}"
+    return f"Run it again after mending the cause; finished parts are kept.{where}"
+
+
+def need(program: str) -> str:
+    """Path of a program that must be on the machine.
+
+    Raises:
+        HostError: It is not; the hint names the Debian package.
+    """
+    # Programs of the administrator's paths are needed also where an unprivileged PATH lacks them.
+    search = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
+    found = shutil.which(program, path=search)
+    if not found:
+        raise HostError(f"program {program!r} is not on this machine", "./cowabunga doctor says what to install.")
+    return found
+
+
+def run_logged(
+    command: Sequence[str | Path],
+    log: Path,
+    what: str,
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    fallback: type[CowabungaError] = JobError,
+) -> None:
+    """Run a program with its output appended to a log.
+
+    Args:
+        command: Program and arguments.
+        log: File that receives standard output and error.
+        what: The step's name in an error, such as "building zarf".
+        env: Variables added to the environment.
+        cwd: Working directory.
+        fallback: Error class where the output names no known cause.
+
+    Raises:
+        CowabungaError: The program failed; the message holds its last lines.
+    """
+    arguments = [str(part) for part in command]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as sink:
+        sink.write(f"$ {shlex.join(arguments)}\n".encode())
+        sink.flush()
+        start = sink.tell()
+        finished = subprocess.run(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            check=False,
+        )
+    if finished.returncode == 0:
+        return
+    with log.open("rb") as source:
+        source.seek(start)
+        text = source.read().decode(errors="replace")
+    tail = "\n".join(f"    {line}" for line in text.strip().splitlines()[-12:])
+    kind = classify(text, fallback)
+    raise kind(f"{what} failed with exit code {finished.returncode}:\n{tail}", hint_for(kind, log))
+
+
+def capture(command: Sequence[str | Path], *, timeout: float = 60) -> tuple[int, str]:
+    """Exit code and combined output of a short program; 127 where it does not exist, 124 on timeout."""
+    try:
+        finished = subprocess.run(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=timeout,
+            check=False,
+        )
+    except FileNotFoundError:
+        return 127, ""
+    except subprocess.TimeoutExpired:
+        return 124, ""
+    return finished.returncode, finished.stdout.decode(errors="replace").strip()

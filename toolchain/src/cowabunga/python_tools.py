@@ -1,0 +1,53 @@
+"""Programs that PyPI carries as wheels: Go's toolchain and uv, pinned with hashes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from cowabunga import console, store
+from cowabunga.errors import MirrorError
+from cowabunga.paths import TOOLCHAIN, digest_of, logs
+from cowabunga.process import run_logged
+
+REQUIREMENTS = TOOLCHAIN / "requirements"
+
+
+def install(name: str) -> Path:
+    """Directory into which the wheels of `toolchain/requirements/<name>.lock` are unpacked.
+
+    Raises:
+        MirrorError: pip could not fetch them.
+    """
+    lock = REQUIREMENTS / f"{name}.lock"
+
+    def build(target: Path) -> None:
+        with console.step(f"fetching {name} from the Python package index", f"fetch-{name}"):
+            pip = [
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--require-hashes",
+                "--only-binary=:all:",
+            ]
+            run_logged(
+                [*pip, "--no-compile", "--target", target, "-r", lock],
+                logs() / f"fetch-{name}.log",
+                f"fetching {name}",
+                fallback=MirrorError,
+            )
+
+    return store.ensure(f"wheels-{name}", digest_of(lock), build, verify=False)
+
+
+def go() -> Path:
+    """The pinned Go toolchain's `go` program."""
+    return install("go-program") / "go" / "bin" / "go"
+
+
+def uv() -> Path:
+    """The pinned `uv` program."""
+    return install("uv-program") / "bin" / "uv"

@@ -1,0 +1,112 @@
+"""A cache of built things: each entry appears whole or not at all.
+
+An entry is a directory named by what went into it. It is built in a staging directory beside it under an
+exclusive lock and renamed when finished, so a second launcher waits, and a killed one leaves only staging
+that the next one removes. A manifest of sizes and SHA-256 sums tells a damaged entry, which is built anew.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cowabunga import console
+from cowabunga.errors import DiskFullError
+from cowabunga.paths import cache_home
+from cowabunga.process import hint_for
+
+MANIFEST = ".manifest.json"
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Hold an exclusive lock of the cache; the kernel drops it when the process ends, however it ends."""
+    directory = cache_home() / "locks"
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / f"{name}.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            console.note(f"another launcher is at work on {name}: waiting for it")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def ensure(kind: str, key: str, build: Callable[[Path], None], *, verify: bool = True) -> Path:
+    """Path of a cache entry, built first where it is missing or damaged.
+
+    Args:
+        kind: What it is, such as "zarf"; entries of one kind replace one another when the key changes.
+        key: Digest of all that goes into it.
+        build: Fills the empty directory that it is given.
+        verify: Whether the files are compared with the manifest's SHA-256 sums, else with their sizes.
+
+    Raises:
+        DiskFullError: No space was left while it was built; nothing half-made stays.
+    """
+    entry = cache_home() / kind / key
+    if is_sound(entry, verify=verify):
+        return entry
+    with locked(f"{kind}-{key}"):
+        if is_sound(entry, verify=verify):
+            return entry
+        if entry.exists():
+            console.warn(f"{entry} is damaged: building it anew")
+            remove(entry)
+        for leftover in entry.parent.glob(f"{key}.staging-*"):
+            remove(leftover)
+        staging = entry.with_name(f"{key}.staging-{os.getpid()}")
+        try:
+            staging.mkdir(parents=True)
+            build(staging)
+            _write_manifest(staging)
+            staging.rename(entry)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DiskFullError(f"no space left for {entry}", hint_for(DiskFullError, None)) from error
+            raise
+        finally:
+            remove(staging)
+    return entry
+
+
+def is_sound(entry: Path, *, verify: bool) -> bool:
+    """Whether an entry exists and its files are as the manifest says."""
+    try:
+        manifest = json.loads((entry / MANIFEST).read_text())
+    except (OSError, ValueError):
+        return False
+    for name, (size, sha256) in manifest.items():
+        file = entry / name
+        try:
+            if file.lstat().st_size != size or (verify and _sha256(file) != sha256):
+                return False
+        except OSError:
+            return False
+    return True
+
+
+def remove(path: Path) -> None:
+    """Remove a directory or file that may not exist."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _write_manifest(entry: Path) -> None:
+    files = sorted(p for p in entry.rglob("*") if p.is_file() and not p.is_symlink())
+    manifest = {p.relative_to(entry).as_posix(): (p.lstat().st_size, _sha256(p)) for p in files}
+    (entry / MANIFEST).write_text(json.dumps(manifest))
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()
