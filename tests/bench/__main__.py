@@ -34,8 +34,9 @@ def bench(
     package: Annotated[
         bool, typer.Option("--package/--no-package", help="Also make a Zarf package; compiles zarf in a new engine.")
     ] = True,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of bench.json and bench.html.")] = DIST
-    / "bench",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", show_default="dist/bench", help="Folder of bench.json and bench.html.")
+    ] = DIST / "bench",
     compare: Annotated[
         Path | None, typer.Option("--compare", metavar="FILE", help="An earlier bench.json to set beside this one.")
     ] = None,

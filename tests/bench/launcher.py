@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from cowabunga.dagger import RUNNER_HOST
 
 GRACE_SECONDS = 60
 TAIL_LINES = 12
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class Launcher:
         if code:
             with self.log.open("rb") as source:
                 source.seek(start)
-                lines = source.read().decode(errors="replace").strip().splitlines()[-TAIL_LINES:]
+                lines = COLOURS.sub("", source.read().decode(errors="replace")).strip().splitlines()[-TAIL_LINES:]
             told = "\n".join(f"    {line}" for line in lines)
             raise failure(code)(
                 f"./cowabunga {shlex.join(command[1:])} ended with {code}:\n{told}",

@@ -1,11 +1,12 @@
 """Makes the root file system on which every service's image stands: pinned Debian packages, unpacked, nothing run.
 
-Runs as a program inside a container that has apt: assemble.py RUNTIME_YAML_AS_JSON LOCK ROOT EXTRA_PACKAGE...
+Runs as a program inside a container that has apt: assemble.py RUNTIME_YAML_AS_JSON LOCK ROOT EPOCH EXTRA_PACKAGE...
 There is no shell, no package manager and no compiler in the result. Each package leaves its record in
 /var/lib/dpkg/status.d, where vulnerability scanners look for it.
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -57,7 +58,16 @@ def requests(
         else:
             print(f"warning: {package} {version} is gone from the mirror; taking the newest", file=sys.stderr)
             wanted.append(package)
-    return wanted + sorted(set(extra) - set(locked))
+    return wanted + [package for package in extra if package not in locked and package not in without]
+
+
+def closure(packages: list[str]) -> list[str]:
+    """Packages and all that they depend on, as apt resolves them on an empty system; sorted."""
+    if not packages:
+        return []
+    empty = ["-o", "Dir::State::status=/dev/null", "-o", "APT::Install-Recommends=false"]
+    simulated = output_of("apt-get", "install", "--simulate", *empty, *packages)
+    return sorted({line.split()[1] for line in simulated.splitlines() if line.startswith("Inst ")})
 
 
 def unpack(archive: Path, root: Path) -> None:
@@ -86,13 +96,19 @@ def finish(root: Path) -> None:
         (root / "usr/bin" / name).symlink_to("python3.13")
 
 
-def main(description: str, lock: str, root: str, *extra: str) -> None:
+def stamp(root: Path, epoch: int) -> None:
+    """Give every file the same time, in seconds since 1970."""
+    for path in (root, *root.rglob("*")):
+        os.utime(path, (epoch, epoch), follow_symlinks=False)
+
+
+def main(description: str, lock: str, root: str, epoch: str, *extra: str) -> None:
     """Download and unpack."""
     described = json.loads(Path(description).read_text())
     target = Path(root)
     target.mkdir(parents=True, exist_ok=True)
     subprocess.run(["apt-get", "update", "-q"], check=True)
-    wanted = requests(read_lock(Path(lock).read_text()), described.get("without", []), list(extra))
+    wanted = requests(read_lock(Path(lock).read_text()), described.get("without", []), closure(list(extra)))
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         subprocess.run(["apt-get", "download", "-q", *wanted], check=True, cwd=folder)
@@ -103,6 +119,7 @@ def main(description: str, lock: str, root: str, *extra: str) -> None:
         for archive in archives:
             unpack(archive, target)
     finish(target)
+    stamp(target, int(epoch))
 
 
 if __name__ == "__main__":

@@ -13,5 +13,9 @@ class BuildError(PipelineError):
     """An image could not be built, or is not as its service.yaml promises."""
 
 
+class StepError(PipelineError):
+    """A step failed for one or more services."""
+
+
 class TestFailureError(PipelineError):
     """Unit tests of a service failed."""

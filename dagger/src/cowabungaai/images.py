@@ -16,12 +16,14 @@ from cowabungaai.sources import service_directory
 BUILD_IMAGE = "python:3.13-slim-trixie"
 RUNTIME = "toolchain/images/runtime"
 UV_LOCK = "toolchain/requirements/uv-program.lock"
+BUILD_LOCK = "services/requirements-build.lock"
 # Where Debian's Python looks for packages that are not Debian's.
 SITE = "/usr/local/lib/python3.13/dist-packages"
 USER = "65532:65532"
 REGISTRY_PREFIX = "ghcr.io/cowabungaai"
 # No file in an image is younger, so that its bytes do not tell when it was built; 2025-08-09.
 SOURCE_DATE_EPOCH = 1754697600
+STAMP = "find {0} -exec touch --no-dereference --date=@" + str(SOURCE_DATE_EPOCH) + " {{}} +"
 # Bytecode is compiled with hashes, not times, of the sources: the same bytes always, and no check at start.
 COMPILE = "python -m compileall -q --invalidation-mode unchecked-hash -s {0} -p " + SITE + " {0} > /dev/null || true"
 
@@ -53,7 +55,10 @@ def builder(source: dagger.Directory) -> dagger.Container:
         .with_env_variable("SOURCE_DATE_EPOCH", str(SOURCE_DATE_EPOCH))
         .with_env_variable("PIP_ROOT_USER_ACTION", "ignore")
         .with_mounted_file("/locks/uv.lock", source.file(UV_LOCK))
-        .with_exec(["pip", "install", "--quiet", "--require-hashes", "-r", "/locks/uv.lock"])
+        .with_mounted_file("/locks/build.lock", source.file(BUILD_LOCK))
+        .with_exec(
+            ["pip", "install", "--quiet", "--require-hashes", "-r", "/locks/uv.lock", "-r", "/locks/build.lock"]
+        )
     )
 
 
@@ -70,7 +75,7 @@ async def runtime_root(source: dagger.Directory, spec: ServiceSpec) -> dagger.Di
         .with_mounted_file("/assemble.py", assemble)
         .with_mounted_file("/runtime.lock", source.file(f"{RUNTIME}.lock"))
         .with_new_file("/runtime.json", json.dumps(described))
-        .with_exec(["python", "/assemble.py", "/runtime.json", "/runtime.lock", "/root-fs", *spec.system_packages])
+        .with_exec(["python", "/assemble.py", "/runtime.json", "/runtime.lock", "/root-fs", str(SOURCE_DATE_EPOCH), *spec.system_packages])
         .directory("/root-fs")
     )
 
@@ -85,7 +90,7 @@ def wheel(source: dagger.Directory, spec: ServiceSpec) -> dagger.File:
         builder(source)
         .with_mounted_directory("/src", service_directory(source, spec.name))
         .with_workdir("/src")
-        .with_exec(["uv", "build", "--quiet", "--wheel", "--out-dir", "/wheels"])
+        .with_exec(["uv", "build", "--quiet", "--wheel", "--no-build-isolation", "--out-dir", "/wheels"])
         .with_exec(_shell(f"mv /wheels/*.whl /wheels/{spec.package}.zip"))
         .file(f"/wheels/{spec.package}.zip")
     )
@@ -101,11 +106,10 @@ def dependencies_site(
         .with_exec(
             _shell(
                 "uv pip install --quiet --no-deps --require-hashes --target /site -r /locks/requirements.lock\n"
-                "rm -rf /site/bin /site/.lock\n" + COMPILE.format("/site")
+                "rm -rf /site/bin /site/.lock\n" + COMPILE.format("/site") + "\n" + STAMP.format("/site")
             )
         )
         .directory("/site")
-        .with_timestamps(SOURCE_DATE_EPOCH)
     )
 
 
@@ -118,7 +122,7 @@ def code_stage(source: dagger.Directory, specs: list[ServiceSpec]) -> dagger.Con
         _shell(
             "mkdir /code\nfor wheel in /wheels/*.zip; do python -m zipfile -e $wheel /code; done\n"
             + COMPILE.format("/code")
-            + "\ndate +%s.%N > /built-at"
+            + f"\n{STAMP.format('/code')}\ndate +%s.%N > /built-at"
         )
     )
 
@@ -149,9 +153,9 @@ async def build(
     reference = reference_of(name, version)
     container = (
         dag.container(platform=platform)
-        .with_directory("/", root.with_timestamps(SOURCE_DATE_EPOCH))
+        .with_directory("/", root)
         .with_directory(SITE, dependencies_site(source, spec))
-        .with_directory(SITE, stage.directory("/code").with_timestamps(SOURCE_DATE_EPOCH))
+        .with_directory(SITE, stage.directory("/code"))
         .with_env_variable("PATH", "/usr/bin")
         .with_env_variable("PYTHONUNBUFFERED", "1")
         .with_env_variable("PYTHONDONTWRITEBYTECODE", "1")

@@ -14,6 +14,7 @@ from opentelemetry import trace
 
 from cowabungaai import checks, images, packages, stack, tools
 from cowabungaai.catalog import Catalog
+from cowabungaai.concurrency import for_each
 from cowabungaai.report import ArchiveFacts, BuildReport, ServiceReport, check_budget, inspect_archive
 from cowabungaai.sources import load_catalog
 
@@ -45,6 +46,35 @@ async def _facts_of(archive: dagger.File, name: str) -> ArchiveFacts:
         file = Path(folder) / f"{name}.tar"
         await archive.export(str(file))
         return await anyio.to_thread.run_sync(inspect_archive, file)
+
+
+async def _build_and_report(
+    source: dagger.Directory, catalog: Catalog, name: str, started: float
+) -> tuple[ServiceReport, dagger.File]:
+    """Build and pack a service; its line of the report, and its archive.
+
+    Args:
+        source: The root of the repository.
+        catalog: All services.
+        name: The service.
+        started: When the whole run began, in seconds since 1970.
+    """
+    begun = time.time()
+    image = await images.build(source, catalog, name)
+    archive = images.archive(image)
+    facts = await _facts_of(archive, name)
+    check_budget(image.spec, facts.size)
+    row = ServiceReport(
+        service=name,
+        flavor="cpu",
+        image=facts.image,
+        digest=facts.digest,
+        size=facts.size,
+        layers=facts.layers,
+        seconds=round(time.time() - begun, 2),
+        cached=float(await image.built_at.contents()) < started,
+    )
+    return row, archive
 
 
 @object_type
@@ -97,36 +127,17 @@ class Cowabungaai:
         """The OCI archives of all services as images/<service>.tar, and build-report.json."""
         catalog = await self._catalog()
         started = time.time()
-        rows: dict[str, ServiceReport] = {}
-        archives: dict[str, dagger.File] = {}
 
-        async def one(name: str) -> None:
-            begun = time.time()
+        async def one(name: str) -> tuple[ServiceReport, dagger.File]:
             with tracer.start_as_current_span(f"build {name}"):
-                image = await images.build(self.source, catalog, name)
-                packed = images.archive(image)
-                facts = await _facts_of(packed, name)
-                check_budget(image.spec, facts.size)
-                ran_at = float(await image.built_at.contents())
-            archives[name] = packed
-            rows[name] = ServiceReport(
-                service=name,
-                flavor="cpu",
-                image=facts.image,
-                digest=facts.digest,
-                size=facts.size,
-                layers=facts.layers,
-                seconds=round(time.time() - begun, 2),
-                cached=ran_at < started,
-            )
+                return await _build_and_report(self.source, catalog, name, started)
 
-        async with anyio.create_task_group() as group:
-            for name in catalog.names:
-                group.start_soon(one, name)
-        report = BuildReport(seconds=round(time.time() - started, 2), services=[rows[name] for name in catalog.names])
+        built = await for_each("build", catalog.names, one)
+        seconds = round(time.time() - started, 2)
+        report = BuildReport(seconds=seconds, services=[row for row, _ in built.values()])
         output = dag.directory()
-        for name in catalog.names:
-            output = output.with_file(f"images/{name}.tar", archives[name])
+        for name, (_, archive) in built.items():
+            output = output.with_file(f"images/{name}.tar", archive)
         return output.with_new_file("build-report.json", report.model_dump_json(indent=2) + "\n")
 
     @function
@@ -138,18 +149,14 @@ class Cowabungaai:
     async def test_all(self) -> dagger.Directory:
         """Unit tests of all services, a folder for each."""
         catalog = await self._catalog()
-        reports: dict[str, dagger.Directory] = {}
 
-        async def one(name: str) -> None:
+        async def one(name: str) -> dagger.Directory:
             with tracer.start_as_current_span(f"test {name}"):
-                reports[name] = await checks.run_tests(self.source, catalog, name)
+                return await checks.run_tests(self.source, catalog, name)
 
-        async with anyio.create_task_group() as group:
-            for name in catalog.names:
-                group.start_soon(one, name)
         output = dag.directory()
-        for name in catalog.names:
-            output = output.with_directory(name, reports[name])
+        for name, report in (await for_each("test", catalog.names, one)).items():
+            output = output.with_directory(name, report)
         return output
 
     @function
