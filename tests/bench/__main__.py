@@ -44,19 +44,18 @@ def bench(
 ) -> None:
     """Measure seconds and bytes of the main job; writes bench.json and bench.html."""
     try:
-        found = run(measure.Plan(repeats, cold, package), output.absolute(), compare, as_json=as_json)
+        code = run(measure.Plan(repeats, cold, package), output.absolute(), compare, as_json=as_json)
     except CowabungaError as error:
         console.show_error(error)
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
         console.err.print("interrupted; the benchmark's own engine is removed")
         raise typer.Exit(INTERRUPTED) from None
-    if found.exceeded:
-        raise typer.Exit(LIMIT_EXCEEDED)
+    raise typer.Exit(code)
 
 
-def run(plan: measure.Plan, output: Path, compare: Path | None, *, as_json: bool) -> report.BenchReport:
-    """Measure, write both files and show what was found."""
+def run(plan: measure.Plan, output: Path, compare: Path | None, *, as_json: bool) -> int:
+    """Measure, write both files and show what was found; the exit code."""
     # Read first: a wrong name is told before minutes have passed.
     earlier = report.load(compare) if compare else None
     variables = launcher.environment_of_a_person(os.environ)
@@ -69,9 +68,13 @@ def run(plan: measure.Plan, output: Path, compare: Path | None, *, as_json: bool
         begun = datetime.now(UTC).isoformat(timespec="seconds")
         log = logs() / "bench.log"
         log.unlink(missing_ok=True)
-        measures = measure.take(plan, launcher.Launcher(CHECKOUT, variables, log), cache_home())
+        taken = measure.take(plan, launcher.Launcher(CHECKOUT, variables, log), cache_home())
     found = report.BenchReport(
-        date=begun, machine=described, versions=machine.versions(CHECKOUT), measures=tuple(measures)
+        date=begun,
+        machine=described,
+        versions=machine.versions(CHECKOUT),
+        measures=taken.measures,
+        failures={failure.part: failure.error.message for failure in taken.failures},
     )
     output.mkdir(parents=True, exist_ok=True)
     text = found.model_dump_json(indent=1) + "\n"
@@ -82,7 +85,10 @@ def run(plan: measure.Plan, output: Path, compare: Path | None, *, as_json: bool
     else:
         show(found, earlier)
         console.out.print(f"bench.json and bench.html are in {output}")
-    return found
+    if taken.failures:
+        console.warn(f"not measured: {', '.join(found.failures)}")
+        return taken.failures[0].error.exit_code
+    return LIMIT_EXCEEDED if found.exceeded else 0
 
 
 def show(found: report.BenchReport, earlier: report.BenchReport | None) -> None:

@@ -7,14 +7,15 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import yaml
 
 from bench import sandbox
 from bench.launcher import Build, Launcher
-from bench.report import Measure
+from bench.report import Group, Measure
 from cowabunga import console
-from cowabunga.errors import JobError
+from cowabunga.errors import CowabungaError, JobError
 
 # The smallest service: what is measured on it is the pipeline, not the service.
 SERVICE = "repeater"
@@ -38,8 +39,24 @@ class Plan:
     package: bool = True
 
 
-def take(plan: Plan, launcher: Launcher, cache: Path) -> list[Measure]:
-    """Take all measures of a plan.
+@dataclass(frozen=True)
+class Failure:
+    """A part of the plan that could not be measured, and why."""
+
+    part: str
+    error: CowabungaError
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The measures, in the order of the page, and what could not be measured."""
+
+    measures: tuple[Measure, ...]
+    failures: tuple[Failure, ...]
+
+
+def take(plan: Plan, launcher: Launcher, cache: Path) -> Taken:
+    """Take all measures of a plan; what fails leaves the others as they are.
 
     Args:
         plan: What is to be measured.
@@ -47,21 +64,31 @@ def take(plan: Plan, launcher: Launcher, cache: Path) -> list[Measure]:
         cache: The launcher's cache.
 
     Raises:
-        CowabungaError: A command failed.
+        CowabungaError: Even the first build failed, so nothing can be measured.
     """
     measures: list[Measure] = []
+    failures: list[Failure] = []
     with tempfile.TemporaryDirectory(prefix="cowabunga-bench-") as folder:
         output = Path(folder)
         with console.step("building all services once, so that all is in the cache", "bench-warm"):
             built = launcher.build_all(output)
-        measures.append(unchanged(launcher, output, plan.repeats))
-        measures.append(changed(launcher, output, plan.repeats))
-        if plan.cold:
-            measures.insert(0, cold(launcher, output, cache))
-        measures += images(launcher.checkout, built)
+        parts: dict[str, Callable[[], list[Measure]]] = {
+            "unchanged build-all": lambda: [unchanged(launcher, output, plan.repeats)],
+            "build-all after one new line": lambda: [changed(launcher, output, plan.repeats)],
+            "images": lambda: images(launcher.checkout, built),
+        }
         if plan.package:
-            measures.append(package(launcher, output))
-    return measures
+            parts["package"] = lambda: [package(launcher, output)]
+        if plan.cold:
+            parts["cold build-all"] = lambda: [cold(launcher, output, cache)]
+        for name, part in parts.items():
+            try:
+                measures += part()
+            except CowabungaError as error:
+                console.show_error(error)
+                failures.append(Failure(name, error))
+    groups = get_args(Group)
+    return Taken(tuple(sorted(measures, key=lambda measure: groups.index(measure.group))), tuple(failures))
 
 
 def unchanged(launcher: Launcher, output: Path, repeats: int) -> Measure:

@@ -102,6 +102,7 @@ class BenchReport(BaseModel):
     Attributes:
         date: When it began, UTC, ISO 8601.
         versions: Of the sources and of what did the work, by name.
+        failures: What could not be measured: the part's name and why.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -111,6 +112,7 @@ class BenchReport(BaseModel):
     machine: Machine
     versions: dict[str, str]
     measures: tuple[Measure, ...]
+    failures: dict[str, str] = {}
 
     @property
     def exceeded(self) -> list[Measure]:

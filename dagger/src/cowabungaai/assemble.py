@@ -14,13 +14,19 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+# Documentation, translations, character sets of iconv, and Python's own tests.
 EXCLUDED = (
-    "usr/share/doc",
-    "usr/share/man",
-    "usr/share/locale",
-    "usr/share/lintian",
-    "usr/share/info",
+    "usr/lib/*/gconv",
+    "usr/lib/python3.*/lib-dynload/_*test*.so",
+    "usr/lib/python3.*/pydoc_data",
+    "usr/lib/python3.*/test",
+    "usr/lib/python3.*/turtle*",
     "usr/share/bug",
+    "usr/share/doc",
+    "usr/share/info",
+    "usr/share/lintian",
+    "usr/share/locale",
+    "usr/share/man",
     "usr/share/perl5",
 )
 PASSWD = "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin\n"  # noqa: S105 - accounts without passwords
@@ -82,8 +88,11 @@ def unpack(archive: Path, root: Path) -> None:
 
 def finish(root: Path) -> None:
     """What the packages' own scripts would have done, and what nobody needs taken away."""
-    for directory in EXCLUDED:
-        shutil.rmtree(root / directory, ignore_errors=True)
+    for path in (found for pattern in EXCLUDED for found in root.glob(pattern)):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
     certificates = sorted((root / "usr/share/ca-certificates").rglob("*.crt"))
     bundle = root / "etc/ssl/certs/ca-certificates.crt"
     bundle.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,10 @@ from cowabungaai.catalog import Catalog
 from cowabungaai.errors import TestFailureError
 from cowabungaai.images import SITE, USER, build, code_stage, dependencies_site
 
-TEST_SITE = "/opt/test"
+# Python's user site, which may hold the .pth file by which coverage measures the processes that tests start.
+USER_BASE = "/opt/test"
+TEST_SITE = f"{USER_BASE}/lib/python3.13/site-packages"
+OTHER_CODE = "/opt/other"
 TAIL_LINES = 40
 
 
@@ -26,15 +29,14 @@ async def run_tests(source: dagger.Directory, catalog: Catalog, name: str) -> da
     contained = {spec.name for spec in catalog.dependencies(name)}
     others = [spec for spec in catalog.dependencies(name, tests=True) if spec.name not in contained]
     container = image.container.with_mounted_directory(
-        TEST_SITE, dependencies_site(source, image.spec, lock="requirements-test.lock")
+        TEST_SITE, dependencies_site(source, image.spec, lock="requirements-test.lock"), owner=USER
     )
-    path = [TEST_SITE]
     if others:
-        container = container.with_mounted_directory("/opt/other", code_stage(source, others).directory("/code"))
-        path.append("/opt/other")
+        code = code_stage(source, others).directory("/code")
+        container = container.with_mounted_directory(OTHER_CODE, code).with_env_variable("PYTHONPATH", OTHER_CODE)
     tests = source.directory(f"services/{name}").filter(exclude=["src/**", "**/__pycache__"])
     run = (
-        container.with_env_variable("PYTHONPATH", ":".join(path))
+        container.with_env_variable("PYTHONUSERBASE", USER_BASE)
         .with_env_variable("COVERAGE_FILE", "/report/.coverage")
         .with_env_variable("HOME", "/report")
         .with_mounted_temp("/tmp")  # noqa: S108 - inside a container of its own
@@ -48,7 +50,7 @@ async def run_tests(source: dagger.Directory, catalog: Catalog, name: str) -> da
                 "pytest",
                 "-p",
                 "no:cacheprovider",
-                f"--cov={image.spec.package}",
+                "--cov",
                 "--cov-report=xml:/report/coverage.xml",
                 "--junit-xml=/report/junit.xml",
                 "tests",

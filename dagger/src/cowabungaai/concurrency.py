@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
 
 import anyio
-
 import dagger
+
 from cowabungaai.errors import PipelineError, StepError
 
+Result = TypeVar("Result")
 
-async def for_each[Result](
-    step: str, names: Iterable[str], action: Callable[[str], Awaitable[Result]]
-) -> dict[str, Result]:
+
+async def for_each(step: str, names: Iterable[str], action: Callable[[str], Awaitable[Result]]) -> dict[str, Result]:
     """Run a step for every service; all are finished before a failure is told.
 
     Args:

@@ -56,9 +56,7 @@ def builder(source: dagger.Directory) -> dagger.Container:
         .with_env_variable("PIP_ROOT_USER_ACTION", "ignore")
         .with_mounted_file("/locks/uv.lock", source.file(UV_LOCK))
         .with_mounted_file("/locks/build.lock", source.file(BUILD_LOCK))
-        .with_exec(
-            ["pip", "install", "--quiet", "--require-hashes", "-r", "/locks/uv.lock", "-r", "/locks/build.lock"]
-        )
+        .with_exec(["pip", "install", "--quiet", "--require-hashes", "-r", "/locks/uv.lock", "-r", "/locks/build.lock"])
     )
 
 
@@ -75,7 +73,17 @@ async def runtime_root(source: dagger.Directory, spec: ServiceSpec) -> dagger.Di
         .with_mounted_file("/assemble.py", assemble)
         .with_mounted_file("/runtime.lock", source.file(f"{RUNTIME}.lock"))
         .with_new_file("/runtime.json", json.dumps(described))
-        .with_exec(["python", "/assemble.py", "/runtime.json", "/runtime.lock", "/root-fs", str(SOURCE_DATE_EPOCH), *spec.system_packages])
+        .with_exec(
+            [
+                "python",
+                "/assemble.py",
+                "/runtime.json",
+                "/runtime.lock",
+                "/root-fs",
+                str(SOURCE_DATE_EPOCH),
+                *spec.system_packages,
+            ]
+        )
         .directory("/root-fs")
     )
 

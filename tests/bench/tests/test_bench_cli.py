@@ -26,8 +26,8 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def answers(monkeypatch: pytest.MonkeyPatch, report: BenchReport, **changes: object) -> None:
     """Let the measures be a report's, the last one changed."""
-    measures = [*report.measures[:-1], report.measures[-1].model_copy(update=changes)]
-    monkeypatch.setattr(measure, "take", lambda plan, launcher, cache: measures)
+    measures = (*report.measures[:-1], report.measures[-1].model_copy(update=changes))
+    monkeypatch.setattr(measure, "take", lambda plan, launcher, cache: measure.Taken(measures, ()))
 
 
 def test_both_files_are_written_and_a_missed_goal_is_no_failure(
@@ -43,6 +43,16 @@ def test_both_files_are_written_and_a_missed_goal_is_no_failure(
 def test_an_exceeded_limit_is_a_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, report: BenchReport) -> None:
     answers(monkeypatch, report, samples=(26_000_000,))
     assert CliRunner().invoke(command.app, ["--output", str(tmp_path)]).exit_code == 1
+
+
+def test_what_could_not_be_measured_is_written_and_gives_the_exit_code(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, report: BenchReport
+) -> None:
+    taken = measure.Taken(report.measures, (measure.Failure("package", MirrorError("no <mirror>")),))
+    monkeypatch.setattr(measure, "take", lambda plan, launcher, cache: taken)
+    assert CliRunner().invoke(command.app, ["--output", str(tmp_path)]).exit_code == 4
+    assert load(tmp_path / "bench.json").failures == {"package": "no <mirror>"}
+    assert "no &lt;mirror&gt;" in (tmp_path / "bench.html").read_text()
 
 
 def test_json_alone_goes_to_standard_output(

@@ -41,7 +41,9 @@ def interrupts() -> Iterator[None]:
 
 
 def test_all_measures_are_taken_in_the_order_of_the_page(pretended: Launcher, cache: Path) -> None:
-    found = measure.take(measure.Plan(repeats=2), pretended, cache)
+    taken = measure.take(measure.Plan(repeats=2), pretended, cache)
+    found = taken.measures
+    assert taken.failures == ()
     assert [(item.key, len(item.samples)) for item in found] == [
         ("build-all.cold", 1),
         ("build-all.unchanged", 2),
@@ -57,6 +59,19 @@ def test_all_measures_are_taken_in_the_order_of_the_page(pretended: Launcher, ca
 def test_what_is_left_out_is_not_run(pretended: Launcher, cache: Path, calls: Calls) -> None:
     measure.take(measure.Plan(1, cold=False, package=False), pretended, cache)
     assert not [call for call in calls() if call.startswith(("engine", "dagger"))]
+
+
+def test_what_fails_leaves_the_other_measures(pretended: Launcher, cache: Path, failing: Fail) -> None:
+    failing("engine", 6)
+    taken = measure.take(measure.Plan(1), pretended, cache)
+    assert [(failure.part, failure.error.exit_code) for failure in taken.failures] == [("cold build-all", 6)]
+    assert [found.group for found in taken.measures] == ["warm", "warm", "images", "images", "packages"]
+
+
+def test_without_a_first_build_nothing_is_measured(pretended: Launcher, cache: Path, failing: Fail) -> None:
+    failing("build-all", 5)
+    with pytest.raises(DiskFullError):
+        measure.take(measure.Plan(1), pretended, cache)
 
 
 def test_the_users_files_stay_as_they_are(pretended: Launcher, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import secrets
 import shutil
 import socket
 import sys
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -22,14 +22,11 @@ from cowabunga.process import classify, hint_for
 
 GATEWAY_PORT = 8080
 TESTS = ("toolchain/tests", "dagger/tests", "tests/integration")
-# Spans that the module opens for people, in dagger's plain output: "12 : build repeater", then "... DONE [1.2s]".
-SPAN = re.compile(r"^\s*\d+\s*:\s(?:\S*\s)*?▶?\s*(?P<title>(?:build|export) \S+)(?P<rest>.*)$")
-ENGINE_DIED = (
-    "connection reset by peer",
-    "server gave http response",
-    "failed to serve",
-    "context canceled: unexpected eof",
+# Spans that people wait for, in dagger's plain output: "12  : ┆ build api", later "12  : ┆ build api DONE [1.2s]".
+SPAN = re.compile(
+    r"^\d+\s*:\s(?:┆\s)*build (?P<service>[a-z][a-z0-9-]*)(?: (?P<end>DONE|ERROR|CACHED) \[(?P<time>.*)\])?$"
 )
+TRACE = re.compile(r" ?\[traceparent:[0-9a-f-]+\]")
 
 
 def build_all(output: Path, *, verbose: bool, as_json: bool) -> None:
@@ -46,6 +43,9 @@ def build_all(output: Path, *, verbose: bool, as_json: bool) -> None:
     call(session, ["call", "build-all", "export", "--path", str(target)], "build-all", verbose=verbose)
     console.remember("build-all", time.monotonic() - started)
     report = json.loads((target / "build-report.json").read_text())
+    for row in report["services"]:
+        if not row["cached"]:
+            console.remember(f"build-{row['service']}", row["seconds"])
     if as_json:
         print(json.dumps(report, indent=1))
     else:
@@ -77,7 +77,7 @@ def call(session: dagger.Session, arguments: list[str], name: str, *, verbose: b
         JobError: The command failed; the message holds the end of its output.
     """
     log = logs() / f"{name}.log"
-    environment = {**os.environ, **session.environment}
+    environment = {**os.environ, **session.environment, "NO_COLOR": "1"}
     tail: list[str] = []
     with (
         log.open("w") as sink,
@@ -98,21 +98,39 @@ def call(session: dagger.Session, arguments: list[str], name: str, *, verbose: b
                 tail = [*tail[-39:], line.rstrip()]
                 if verbose:
                     console.err.out(line, end="")
-                elif shown := SPAN.match(line):
-                    console.err.print(f"  {shown['title']}[dim]{shown['rest']}[/dim]")
+                elif found := SPAN.match(line.rstrip()):
+                    _show_span(found)
         except BaseException:
             process.terminate()
             raise
     if process.returncode == 0:
         return
-    text = "\n".join(tail)
-    message = f"dagger {' '.join(arguments[:2])} failed:\n" + "\n".join(f"    {line}" for line in tail[-15:])
+    text = _reason(tail)
+    message = f"dagger {' '.join(arguments[:2])} failed: {text}"
     if session.engine == "our own engine" and not engine.status().answers:
         raise EngineError(
             f"the engine died during {name}", f"Run it again: the engine is started anew. Its log: {engine.log_file()}"
         )
     kind = classify(text, JobError)
     raise kind(message, hint_for(kind, log))
+
+
+def _show_span(found: re.Match[str]) -> None:
+    """One line when a service's build begins, and one when it ends."""
+    service, end = found["service"], found["end"]
+    if end:
+        mark = "[red]✗[/red]" if end == "ERROR" else "[green]✓[/green]"
+        console.err.print(f"  {mark} build {service} ({found['time']})")
+    else:
+        before = console.last_seconds(f"build-{service}")
+        console.err.print(f"  • build {service}" + (f", last time {before:.0f} s" if before else ""))
+
+
+def _reason(lines: list[str]) -> str:
+    """What dagger says at its end, without the ids of its traces; its last lines where it says nothing."""
+    starts = [number for number, line in enumerate(lines) if line.startswith("Error: ")]
+    chosen = lines[starts[-1] :] if starts else lines[-15:]
+    return TRACE.sub("", "\n".join(chosen)).removeprefix("Error: ").removeprefix("FunctionError: ").strip()
 
 
 def _lines(process: subprocess.Popen[str]) -> Iterator[str]:
