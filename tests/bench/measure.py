@@ -150,7 +150,14 @@ def cold(launcher: Launcher, output: Path, cache: Path) -> Measure:
         alone = launcher.with_cache(home)
         with console.step("starting an engine with an empty cache", "bench-engine"):
             alone.run("engine", "up")
-        samples = _repeat("cold build-all", "bench-cold", 1, lambda _: alone.build_all(output).seconds)
+
+        def once(_: int) -> float:
+            build = alone.build_all(output)
+            if known := [row["service"] for row in build.services if row["cached"]]:
+                raise JobError(f"the new engine had {', '.join(known)} in its cache, so this was no cold build")
+            return build.seconds
+
+        samples = _repeat("cold build-all", "bench-cold", 1, once)
     return Measure(
         key="build-all.cold",
         title="Cold build-all",

@@ -63,7 +63,7 @@ def status(home: Path) -> dict[str, object]:
 
 
 def processes(home: Path) -> list[str]:
-    """Command lines that name the cache or its run directory, or run in the engine's control group."""
+    """Command lines that name the cache or its run directory, or run in the engine's control group; ended ones do not count."""
     import hashlib
 
     run = f"cowabungaai-{hashlib.sha256(str(home).encode()).hexdigest()[:12]}"
@@ -72,9 +72,10 @@ def processes(home: Path) -> list[str]:
         try:
             line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
             groups = (entry / "cgroup").read_text()
+            ended = (entry / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
         except OSError:
             continue
-        if run in groups or run in line or str(home) in line:
+        if not ended and (run in groups or run in line or str(home) in line):
             found.append(line)
     return found
 

@@ -10,7 +10,7 @@ from dagger import dag
 from cowabungaai.errors import BuildError
 from cowabungaai.images import BUILD_IMAGE
 
-GO_LOCK = "toolchain/requirements/go-program.lock"
+REQUIREMENTS = "toolchain/requirements"
 
 
 async def go_tool(source: dagger.Directory, name: str) -> dagger.File:
@@ -35,7 +35,7 @@ async def go_tool(source: dagger.Directory, name: str) -> dagger.File:
     stage = (
         dag.container()
         .from_(BUILD_IMAGE)
-        .with_mounted_file("/locks/go.lock", source.file(GO_LOCK))
+        .with_mounted_file("/locks/go.lock", source.file(f"{REQUIREMENTS}/{described['compiler']}.lock"))
         .with_exec(
             [
                 "pip",

@@ -91,7 +91,9 @@ def test_a_change_that_reaches_no_build_is_a_failure(
 
 
 def test_an_unchanged_build_that_was_not_cached_is_noted(pretended: Launcher, tmp_path: Path) -> None:
-    assert "Not from the cache, though unchanged: repeater" in measure.unchanged(pretended, tmp_path / "out", 1).note
+    assert (
+        "Not from the cache, though unchanged: api, repeater" in measure.unchanged(pretended, tmp_path / "out", 1).note
+    )
     assert "Not from the cache" not in measure.unchanged(pretended, tmp_path / "out", 1).note
 
 
@@ -107,6 +109,15 @@ def test_the_empty_cache_has_the_tools_but_no_engine_storage(pretended: Launcher
     with sandbox.empty_cache(cache, pretended) as home:
         assert sorted(path.name for path in home.iterdir()) == ["engine-root", "image-python", "tool-dagger", "venv"]
         assert (home / "tool-dagger").is_symlink()
+
+
+def test_a_cache_that_is_not_empty_makes_no_cold_build(
+    pretended: Launcher, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretended.build_all(cache / "out")
+    monkeypatch.setattr(Launcher, "with_cache", lambda self, home: self)
+    with pytest.raises(JobError, match="api, repeater in its cache"):
+        measure.cold(pretended, cache / "out", cache)
 
 
 @pytest.mark.parametrize("broken", ["", "build-all", "engine"])

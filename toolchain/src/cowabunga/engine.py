@@ -32,7 +32,12 @@ REGISTRY = "registry"
 SDK = TOOLCHAIN / "sdk-python"
 # Raise it when this module assembles another root from the same parts.
 RECIPE = "2"
-READY_SECONDS = 30
+# After an unclean end the engine first removes its cache, which can take minutes.
+READY_SECONDS = 180
+# A larger log is put aside at the next start.
+LOG_BYTES = 20_000_000
+# An engine that is killed before it has written its state down starts with an empty cache.
+STOP_SECONDS = 60
 # Paths that the engine expects of its image.
 CONTENT = "usr/local/share/dagger/content"
 PROGRAMS = {"dagger-engine": "usr/local/bin/dagger-engine", "dagger-init": "usr/local/bin/dagger-init"}
@@ -119,6 +124,7 @@ def key() -> str:
 def configuration() -> dict[str, object]:
     """The engine's engine.json: garbage collection and the mirror of docker.io."""
     return {
+        "logLevel": "info",
         "gc": {
             "enabled": True,
             "maxUsedSpace": os.environ.get("COWABUNGA_ENGINE_MAX_SPACE", "40GB"),
@@ -146,7 +152,7 @@ def up() -> Status:
 
     Raises:
         HostError: The machine cannot run it.
-        EngineError: It did not come up within 30 s.
+        EngineError: It did not come up; the message holds the end of its log.
     """
     require_engine_host()
     prepare_packages()
@@ -256,6 +262,8 @@ def _require_space() -> None:
 def _start(root: Path, registry_program: Path, wanted: str) -> None:
     run_home().mkdir(parents=True, exist_ok=True, mode=0o700)
     log = log_file()
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        log.replace(log.with_suffix(".log.1"))
     started = container.start(_engine_container(root), log)
     try:
         network = container.connect(started, log)
@@ -385,7 +393,7 @@ def _answers() -> bool:
 def _stop() -> None:
     known = _running()
     container.stop(REGISTRY, grace_seconds=3)
-    container.stop(ENGINE)
+    container.stop(ENGINE, grace_seconds=STOP_SECONDS)
     if known:
         container.end_process(known.network_process, "slirp4netns")
     store.remove(run_home())

@@ -32,6 +32,7 @@ class Tool:
     version: str
     binaries: tuple[Binary, ...]
     env: dict[str, str]
+    compiler: str
 
     @property
     def module(self) -> Path:
@@ -40,7 +41,7 @@ class Tool:
 
     def key(self) -> str:
         """Digest of all that decides the binaries' bytes."""
-        return digest_of(self.module, python_tools.REQUIREMENTS / "go-program.lock")
+        return digest_of(self.module, python_tools.REQUIREMENTS / f"{self.compiler}.lock")
 
 
 def names() -> list[str]:
@@ -61,7 +62,7 @@ def load(name: str) -> Tool:
         Binary(binary, spec["package"], tuple(spec.get("tags", ())), spec.get("ldflags", ""))
         for binary, spec in raw["binaries"].items()
     )
-    return Tool(raw["tool"], raw["version"], binaries, raw.get("env", {}))
+    return Tool(raw["tool"], raw["version"], binaries, raw.get("env", {}), raw["compiler"])
 
 
 def ensure(name: str) -> Path:
@@ -77,7 +78,7 @@ def ensure(name: str) -> Path:
 
 
 def _build(tool: Tool, target: Path) -> None:
-    go = python_tools.go()
+    go = python_tools.go(tool.compiler)
     log = logs() / f"build-{tool.name}.log"
     # The pinned toolchain alone: no other one is fetched, and the machine's own settings of flags do not leak in.
     env = {**tool.env, "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}

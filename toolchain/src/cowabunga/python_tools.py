@@ -43,9 +43,9 @@ def install(name: str) -> Path:
     return store.ensure(f"wheels-{name}", digest_of(lock), build, verify=False)
 
 
-def go() -> Path:
-    """The pinned Go toolchain's `go` program."""
-    return install("go-program") / "go" / "bin" / "go"
+def go(lock: str) -> Path:
+    """The `go` program of a pinned Go toolchain; `lock` is the name of its lock file."""
+    return install(lock) / "go" / "bin" / "go"
 
 
 def uv() -> Path:
