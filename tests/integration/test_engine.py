@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from harness import CHECKOUT
 
-from cowabunga.paths import cache_home
+from cowabunga.paths import cache_home, run_home
 
 LAUNCHER = CHECKOUT / "cowabunga"
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the engine's container needs root")
@@ -62,11 +62,16 @@ def status(home: Path) -> dict[str, object]:
     return loaded
 
 
-def processes(home: Path) -> list[str]:
-    """Command lines that name the cache or its run directory, or run in the engine's control group; ended ones do not count."""
-    import hashlib
+def run_directory(home: Path) -> Path:
+    """Where the engine of a cache has its sockets."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COWABUNGA_HOME", str(home))
+        return run_home()
 
-    run = f"cowabungaai-{hashlib.sha256(str(home).encode()).hexdigest()[:12]}"
+
+def processes(home: Path) -> list[str]:
+    """Command lines of processes, not ended ones, that belong to the cache's engine or name the cache."""
+    run = run_directory(home).name
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -114,10 +119,7 @@ def test_two_starts_at_once_give_one_engine(home: Path) -> None:
 
 def test_garbage_collection_is_configured(home: Path) -> None:
     assert launch(home, "engine", "up", COWABUNGA_ENGINE_MAX_SPACE="7GB").returncode == 0
-    import hashlib
-
-    run = Path("/run") / f"cowabungaai-{hashlib.sha256(str(home).encode()).hexdigest()[:12]}"
-    assert json.loads((run / "engine.json").read_text())["gc"]["maxUsedSpace"] == "7GB"
+    assert json.loads((run_directory(home) / "engine.json").read_text())["gc"]["maxUsedSpace"] == "7GB"
 
 
 def test_an_unreachable_mirror_is_told(home: Path, tmp_path: Path) -> None:

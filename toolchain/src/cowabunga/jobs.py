@@ -21,7 +21,7 @@ from cowabunga.paths import CHECKOUT, cache_home, logs
 from cowabunga.process import classify, hint_for
 
 GATEWAY_PORT = 8080
-TESTS = ("toolchain/tests", "dagger/tests", "tests/integration")
+TESTS = ("toolchain/tests", "dagger/tests", "docs/tests", "tests/bench/tests", "tests/integration")
 # Spans that people wait for, in dagger's plain output: "12  : ┆ build api", later "12  : ┆ build api DONE [1.2s]".
 SPAN = re.compile(
     r"^\d+\s*:\s(?:┆\s)*build (?P<service>[a-z][a-z0-9-]*)(?: (?P<end>DONE|ERROR|CACHED) \[(?P<time>.*)\])?$"
