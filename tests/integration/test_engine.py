@@ -29,6 +29,15 @@ def launch(home: Path, *arguments: str, **variables: str) -> subprocess.Complete
     )
 
 
+def start(home: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start the launcher with a cache of its own, in a process group of its own."""
+    environment = {**os.environ, "COWABUNGA_HOME": str(home), "COWABUNGA_ENGINE": "own"}
+    environment.pop("_EXPERIMENTAL_DAGGER_RUNNER_HOST", None)
+    return subprocess.Popen(
+        [LAUNCHER, *arguments], env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     """A cache with the built tools and images of the real one, and nothing else."""
@@ -108,6 +117,38 @@ def test_a_dead_engine_is_told_and_the_next_start_recovers(home: Path) -> None:
     assert launch(home, "engine", "status").returncode == 6
     assert launch(home, "engine", "up").returncode == 0
     assert status(home)["answers"] is True
+
+
+def test_an_engine_that_dies_during_a_build_is_told_and_the_next_run_recovers(home: Path, tmp_path: Path) -> None:
+    assert launch(home, "engine", "up").returncode == 0
+    pid = status(home)["pid"]
+    assert isinstance(pid, int)
+    with start(home, "build-all", "--output", str(tmp_path / "dist")) as process:
+        assert process.stderr is not None
+        seen = ""
+        while "build repeater" not in seen:
+            line = process.stderr.readline()
+            assert line, seen
+            seen += line
+        os.kill(pid, signal.SIGKILL)
+        seen += process.stderr.read()
+    assert process.returncode == 6, seen
+    assert "the engine died during build-all" in seen
+    again = launch(home, "build-all", "--output", str(tmp_path / "dist"))
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "dist" / "build-report.json").exists()
+
+
+def test_an_interrupted_build_goes_on_at_the_next_run(home: Path, tmp_path: Path) -> None:
+    with start(home, "build-all", "--output", str(tmp_path / "dist")) as process:
+        assert process.stderr is not None
+        while "build repeater" not in (line := process.stderr.readline()):
+            assert line
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert launch(home, "build-all", "--output", str(tmp_path / "dist")).returncode == 0
 
 
 def test_two_starts_at_once_give_one_engine(home: Path) -> None:

@@ -10,13 +10,12 @@ from typing import Annotated
 import anyio
 import dagger
 from dagger import DefaultPath, Doc, Ignore, dag, field, function, object_type
-from opentelemetry import trace
 
 from cowabungaai import checks, images, packages, stack, tools
 from cowabungaai.catalog import Catalog
-from cowabungaai.concurrency import for_each
 from cowabungaai.report import ArchiveFacts, BuildReport, ServiceReport, check_budget, inspect_archive
 from cowabungaai.sources import load_catalog
+from cowabungaai.steps import for_each, step
 
 Service = Annotated[str, Doc("Name of a service, as in `services`")]
 Flavor = Annotated[str, Doc("cpu or gpu, where the service has both")]
@@ -36,8 +35,6 @@ Source = Annotated[
         ]
     ),
 ]
-
-tracer = trace.get_tracer("cowabungaai")
 
 
 async def _facts_of(archive: dagger.File, name: str) -> ArchiveFacts:
@@ -119,8 +116,9 @@ class Cowabungaai:
         platform: Annotated[dagger.Platform | None, Doc("Such as linux/amd64; the engine's own by default")] = None,
     ) -> dagger.Container:
         """The image of a service."""
-        built = await images.build(self.source, await self._catalog(), service, flavor, platform)
-        return built.container
+        async with step(f"build {service}"):
+            built = await images.build(self.source, await self._catalog(), service, flavor, platform)
+            return built.container
 
     @function(cache="never")  # type: ignore[call-overload, untyped-decorator]  # overloads lack it
     async def build_all(self) -> dagger.Directory:
@@ -129,8 +127,7 @@ class Cowabungaai:
         started = time.time()
 
         async def one(name: str) -> tuple[ServiceReport, dagger.File]:
-            with tracer.start_as_current_span(f"build {name}"):
-                return await _build_and_report(self.source, catalog, name, started)
+            return await _build_and_report(self.source, catalog, name, started)
 
         built = await for_each("build", catalog.names, one)
         seconds = round(time.time() - started, 2)
@@ -143,7 +140,8 @@ class Cowabungaai:
     @function
     async def test(self, service: Service) -> dagger.Directory:
         """Unit tests of a service inside its image: junit.xml, coverage.xml, pytest.txt."""
-        return await checks.run_tests(self.source, await self._catalog(), service)
+        async with step(f"test {service}"):
+            return await checks.run_tests(self.source, await self._catalog(), service)
 
     @function
     async def test_all(self) -> dagger.Directory:
@@ -151,8 +149,7 @@ class Cowabungaai:
         catalog = await self._catalog()
 
         async def one(name: str) -> dagger.Directory:
-            with tracer.start_as_current_span(f"test {name}"):
-                return await checks.run_tests(self.source, catalog, name)
+            return await checks.run_tests(self.source, catalog, name)
 
         output = dag.directory()
         for name, report in (await for_each("test", catalog.names, one)).items():
@@ -162,7 +159,8 @@ class Cowabungaai:
     @function
     async def package(self, service: Service, flavor: Flavor = "cpu") -> dagger.File:
         """The Zarf package of a service, made from its image without any registry."""
-        return await packages.zarf_package(self.source, await self._catalog(), service, flavor)
+        async with step(f"package {service}"):
+            return await packages.zarf_package(self.source, await self._catalog(), service, flavor)
 
     @function
     async def serve(
@@ -177,4 +175,5 @@ class Cowabungaai:
     @function
     async def tool(self, name: Annotated[str, Doc("zarf, uds, trivy, dagger or registry")]) -> dagger.File:
         """A tool of the toolchain, compiled by the engine from its pinned Go module."""
-        return await tools.go_tool(self.source, name)
+        async with step(f"compile {name}"):
+            return await tools.go_tool(self.source, name)

@@ -43,9 +43,8 @@ async def zarf_package(source: dagger.Directory, catalog: Catalog, name: str, fl
                 ".",
                 "--confirm",
                 "--no-color",
-                "--log-format=console",
-                f"--set-variables=VERSION={version}",
-                f"--set-variables=IMAGE={reference_of(name, version)}",
+                f"--set=VERSION={version}",
+                f"--set=IMAGE={reference_of(name, version)}",
                 "--output=/out",
             ]
         )

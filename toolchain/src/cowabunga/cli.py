@@ -50,7 +50,7 @@ def test(context: typer.Context) -> None:
     jobs.test(context.args)
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(context_settings=PASS_THROUGH)
 def bench(context: typer.Context) -> None:
     """Measure builds and sizes; writes JSON and a page with charts. Arguments go to the benchmark (try --help)."""
     jobs.bench(context.args)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from cowabunga.errors import CowabungaError
 from cowabunga.paths import cache_home
@@ -96,16 +97,16 @@ def _tick(done: threading.Event, interval: float, action: object) -> None:
 
 def note(text: str) -> None:
     """One line that informs."""
-    err.print(f"[dim]•[/dim] {text}")
+    err.print(f"[dim]•[/dim] {escape(text)}")
 
 
 def warn(text: str) -> None:
     """One line that warns."""
-    err.print(f"[yellow]![/yellow] {text}")
+    err.print(f"[yellow]![/yellow] {escape(text)}")
 
 
 def show_error(error: CowabungaError) -> None:
     """The one message of a failure: what happened, then what to do."""
-    err.print(f"[bold red]✗[/bold red] {error.message}", markup=True)
+    err.print(f"[bold red]✗[/bold red] {escape(error.message)}")
     if error.hint:
         err.print(f"  {error.hint}", markup=False)

@@ -113,6 +113,12 @@ def root_key() -> str:
     return digest_of(gotools.load("dagger").key(), image, lock, SDK, uv, RECIPE)
 
 
+def roots_in_use() -> set[str]:
+    """Keys of the root file systems that must stay: this checkout's, and that of an engine that runs."""
+    known = _running()
+    return {root_key()} | ({known.key.partition("-")[0]} if known else set())
+
+
 def key() -> str:
     """Digest of all that decides how the engine runs; another key needs a restart."""
     layouts = [images.layout(name).name for name in images.BASE_IMAGES]

@@ -13,7 +13,7 @@ import yaml
 from cowabunga import console, oci, store
 from cowabunga.errors import LockedError, UsageError
 from cowabunga.host import DEBIAN_KEYRING, Mirrors, mirrors
-from cowabunga.paths import TOOLCHAIN, cache_home, digest_of, logs
+from cowabunga.paths import TOOLCHAIN, digest_of, logs
 from cowabunga.process import need, run_logged
 
 IMAGES = TOOLCHAIN / "images"
@@ -156,11 +156,12 @@ def _bootstrap(spec: Spec, target: Path) -> None:
         tar,
         *sources_list(spec.suite, mirrors()).splitlines(),
     ]
-    temporary = cache_home() / "tmp"
-    temporary.mkdir(exist_ok=True)
+    temporary = target / "tmp"
+    temporary.mkdir()
     env = {"SOURCE_DATE_EPOCH": str(SOURCE_DATE_EPOCH), "TMPDIR": str(temporary), "DEBIAN_FRONTEND": "noninteractive"}
     with console.step(f"building the {spec.name} root file system from Debian packages", f"root-{spec.name}"):
         run_logged(command, logs() / f"root-{spec.name}.log", f"building the {spec.name} image", env=env)
+    store.remove(temporary)
     preferences.unlink()
     report_drift(spec, read_lock(installed))
 

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from rich.table import Table
@@ -179,32 +178,28 @@ def test(arguments: list[str]) -> None:
 
 
 def bench(arguments: list[str]) -> None:
-    """Run the benchmark.
-
-    Raises:
-        JobError: It could not be completed.
-    """
-    session = dagger.prepare()
-    command = [sys.executable, "-m", "bench", *arguments]
+    """Replace this process by the benchmark, which prepares what it needs and ends its own engine on Ctrl-C."""
+    os.chdir(CHECKOUT)
     path = os.pathsep.join([str(CHECKOUT / "tests"), os.environ["PYTHONPATH"]])
-    environment = {**os.environ, **session.environment, "PYTHONPATH": path}
-    if subprocess.run(command, cwd=CHECKOUT, env=environment, check=False).returncode:
-        raise JobError("the benchmark failed")
+    os.execve(  # noqa: S606 - arguments are passed as they are, no shell
+        sys.executable, [sys.executable, "-m", "bench", *arguments], {**os.environ, "PYTHONPATH": path}
+    )
 
 
 def clean() -> None:
-    """Remove cache entries that this checkout's lock files do not name."""
-    keep = {f"tool-{name}": gotools.load(name).key() for name in gotools.names()}
-    keep["engine-root"] = engine.root_key()
+    """Remove cache entries that this checkout's lock files do not name and no running engine uses."""
+    in_use = {f"tool-{name}": {gotools.load(name).key()} for name in gotools.names()}
+    in_use["engine-root"] = engine.roots_in_use()
     freed = 0
-    for kind in sorted(cache_home().iterdir()):
-        if kind.name not in keep and not kind.name.startswith(("root-", "wheels-", "image-")):
+    for kind in sorted(path for path in cache_home().iterdir() if path.is_dir()):
+        entries = sorted(kind.iterdir(), key=lambda entry: entry.stat().st_mtime)
+        if kind.name in in_use:
+            stale = [entry for entry in entries if entry.name not in in_use[kind.name]]
+        elif kind.name.startswith(("root-", "wheels-", "image-")):
+            stale = entries[:-1]  # The newest is the one in use.
+        else:
             continue
-        entries = [entry for entry in kind.iterdir() if entry.name != keep.get(kind.name)]
-        # Of images and wheels the newest is the one in use.
-        stale = entries if kind.name in keep else sorted(entries, key=lambda entry: entry.stat().st_mtime)[:-1]
         for entry in stale:
             freed += sum(file.lstat().st_size for file in entry.rglob("*") if file.is_file())
-            with suppress(FileNotFoundError):
-                store.remove(entry)
+            store.remove(entry)
     console.note(f"freed {freed / 1e6:.0f} MB in {cache_home()}")

@@ -45,7 +45,11 @@ def digest_of(*parts: str | bytes | Path) -> str:
     sha = hashlib.sha256()
     for part in parts:
         if isinstance(part, Path):
-            files = sorted(p for p in part.rglob("*") if p.is_file()) if part.is_dir() else [part]
+            files = (
+                sorted(p for p in part.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+                if part.is_dir()
+                else [part]
+            )
             for file in files:
                 name = file.relative_to(part).as_posix() if part.is_dir() else file.name
                 sha.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())

@@ -1,0 +1,32 @@
+"""Steps side by side."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from cowabungaai.errors import BuildError, StepError
+from cowabungaai.steps import for_each
+
+
+def test_results_come_in_the_order_of_the_names() -> None:
+    async def action(name: str) -> str:
+        await anyio.sleep(0.02 if name == "a" else 0)
+        return name.upper()
+
+    assert anyio.run(for_each, "build", ["a", "b"], action) == {"a": "A", "b": "B"}
+
+
+def test_all_failures_are_told_and_the_others_are_finished() -> None:
+    finished = []
+
+    async def action(name: str) -> None:
+        if name != "b":
+            raise BuildError(f"no {name}")
+        await anyio.sleep(0.02)
+        finished.append(name)
+
+    with pytest.raises(StepError) as caught:
+        anyio.run(for_each, "build", ["a", "b", "c"], action)
+    assert str(caught.value) == "no a\nno c"
+    assert finished == ["b"]
