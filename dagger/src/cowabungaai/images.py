@@ -25,7 +25,7 @@ REGISTRY_PREFIX = "ghcr.io/cowabungaai"
 SOURCE_DATE_EPOCH = 1754697600
 STAMP = "find {0} -exec touch --no-dereference --date=@" + str(SOURCE_DATE_EPOCH) + " {{}} +"
 # Bytecode is compiled with hashes, not times, of the sources: the same bytes always, and no check at start.
-COMPILE = "python -m compileall -q --invalidation-mode unchecked-hash -s {0} -p " + SITE + " {0} > /dev/null || true"
+COMPILE = "python -m compileall -q --invalidation-mode unchecked-hash -s {0} -p " + SITE + " {0}"
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class BuiltImage:
     built_at: dagger.File
 
 
-def builder(source: dagger.Directory) -> dagger.Container:
+def builder(source: dagger.Directory, platform: dagger.Platform | None) -> dagger.Container:
     """The stage in which wheels are built and installed: Python, pip and the pinned uv."""
     return (
-        dag.container()
+        dag.container(platform=platform)
         .from_(BUILD_IMAGE)
         .with_mounted_cache("/root/.cache/uv", dag.cache_volume("cowabungaai-uv"))
         .with_env_variable("UV_LINK_MODE", "copy")
@@ -60,12 +60,14 @@ def builder(source: dagger.Directory) -> dagger.Container:
     )
 
 
-async def runtime_root(source: dagger.Directory, spec: ServiceSpec) -> dagger.Directory:
+async def runtime_root(
+    source: dagger.Directory, spec: ServiceSpec, platform: dagger.Platform | None
+) -> dagger.Directory:
     """The root file system under a service's code: pinned Debian packages, unpacked."""
     described = yaml.safe_load(await source.file(f"{RUNTIME}.yaml").contents())
     assemble = dag.current_module().source().file("src/cowabungaai/assemble.py")
     return (
-        dag.container()
+        dag.container(platform=platform)
         .from_(BUILD_IMAGE)
         .with_mounted_cache(
             "/var/lib/apt/lists", dag.cache_volume("cowabungaai-apt"), sharing=dagger.CacheSharingMode.LOCKED
@@ -92,10 +94,10 @@ def _shell(script: str) -> list[str]:
     return ["sh", "-euc", script]
 
 
-def wheel(source: dagger.Directory, spec: ServiceSpec) -> dagger.File:
+def wheel(source: dagger.Directory, spec: ServiceSpec, platform: dagger.Platform | None) -> dagger.File:
     """A service's wheel."""
     return (
-        builder(source)
+        builder(source, platform)
         .with_mounted_directory("/src", service_directory(source, spec.name))
         .with_workdir("/src")
         .with_exec(["uv", "build", "--quiet", "--wheel", "--no-build-isolation", "--out-dir", "/wheels"])
@@ -105,11 +107,15 @@ def wheel(source: dagger.Directory, spec: ServiceSpec) -> dagger.File:
 
 
 def dependencies_site(
-    source: dagger.Directory, spec: ServiceSpec, *, lock: str = "requirements.lock"
+    source: dagger.Directory,
+    spec: ServiceSpec,
+    platform: dagger.Platform | None = None,
+    *,
+    lock: str = "requirements.lock",
 ) -> dagger.Directory:
     """Packages that a lock file of a service names, installed into a folder."""
     return (
-        builder(source)
+        builder(source, platform)
         .with_mounted_file("/locks/requirements.lock", source.file(f"services/{spec.name}/{lock}"))
         .with_exec(
             _shell(
@@ -121,11 +127,13 @@ def dependencies_site(
     )
 
 
-def code_stage(source: dagger.Directory, specs: list[ServiceSpec]) -> dagger.Container:
+def code_stage(
+    source: dagger.Directory, specs: list[ServiceSpec], platform: dagger.Platform | None = None
+) -> dagger.Container:
     """A stage with the services' own wheels installed into /code, and the time at which it ran in /built-at."""
-    stage = builder(source)
+    stage = builder(source, platform)
     for spec in specs:
-        stage = stage.with_mounted_file(f"/wheels/{spec.package}.zip", wheel(source, spec))
+        stage = stage.with_mounted_file(f"/wheels/{spec.package}.zip", wheel(source, spec, platform))
     return stage.with_exec(
         _shell(
             "mkdir /code\nfor wheel in /wheels/*.zip; do python -m zipfile -e $wheel /code; done\n"
@@ -155,14 +163,14 @@ async def build(
         CatalogError: There is no such service or flavor.
     """
     spec = catalog.check_flavor(name, flavor)
-    stage = code_stage(source, catalog.dependencies(name))
-    root = await runtime_root(source, spec)
+    stage = code_stage(source, catalog.dependencies(name), platform)
+    root = await runtime_root(source, spec, platform)
     version = await version_of(source, name)
     reference = reference_of(name, version)
     container = (
         dag.container(platform=platform)
         .with_directory("/", root)
-        .with_directory(SITE, dependencies_site(source, spec))
+        .with_directory(SITE, dependencies_site(source, spec, platform))
         .with_directory(SITE, stage.directory("/code"))
         .with_env_variable("PATH", "/usr/bin")
         .with_env_variable("PYTHONUNBUFFERED", "1")
