@@ -69,6 +69,7 @@ def test_the_projects_own_services_are_valid(file: Path) -> None:
             "services/thing/service.yaml:8: flavors.1: input should be 'cpu' or 'gpu', got 'tpu'",
         ),
         ("kind: chat", "kind: [chat", "services/thing/service.yaml:3: not valid YAML"),
+        ("kind: chat", "kind: \x01", "services/thing/service.yaml:1: not valid YAML"),
         (
             "name: thing",
             "name: other",
@@ -111,10 +112,12 @@ def test_dependencies_come_before_what_needs_them() -> None:
 
 
 def test_a_circle_is_refused() -> None:
-    with pytest.raises(CatalogError, match="circle: a → b → a"):
+    with pytest.raises(CatalogError, match=r"services/a/service\.yaml:\d+: depends_on\.0: .* circle: a → b → a"):
         Catalog([spec("a", "b"), spec("b", "a")])
 
 
 def test_an_unknown_dependency_is_refused() -> None:
-    with pytest.raises(CatalogError, match="names 'nope', which is no service"):
-        Catalog([spec("a", "nope")])
+    text = VALID.replace("name: thing", "name: a") + "depends_on: [nope]\n"
+    message = r"services/a/service\.yaml:14: depends_on\.0: expected one of a, got 'nope'"
+    with pytest.raises(CatalogError, match=message):
+        Catalog([parse(text, "services/a/service.yaml")], {"a": text})

@@ -24,7 +24,8 @@ def test_unknown_image_lists_the_known_ones() -> None:
 def test_drift_warns(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COWABUNGA_LOCKED", raising=False)
     spec = images.load("runtime")
-    images.report_drift(spec, images.read_lock(spec.lock) | {"netbase": "99"})
+    locked = images.read_lock(spec.lock)
+    images.report_drift(spec, locked, locked | {"netbase": "99"}, warn=True)
     assert "netbase" in capsys.readouterr().err
 
 
@@ -32,4 +33,6 @@ def test_drift_fails_where_only_locked_versions_are_allowed(monkeypatch: pytest.
     monkeypatch.setenv("COWABUNGA_LOCKED", "1")
     spec = images.load("runtime")
     with pytest.raises(LockedError, match="netbase"):
-        images.report_drift(spec, images.read_lock(spec.lock) | {"netbase": "99"})
+        images.report_drift(
+            spec, images.read_lock(spec.lock), images.read_lock(spec.lock) | {"netbase": "99"}, warn=False
+        )

@@ -1,6 +1,6 @@
 """Makes the root file system on which every service's image stands: pinned Debian packages, unpacked, nothing run.
 
-Runs as a program inside a container that has apt: assemble.py RUNTIME_YAML_AS_JSON LOCK ROOT EPOCH EXTRA_PACKAGE...
+Runs as a program inside a container that has apt: assemble.py REQUEST_JSON LOCK ROOT DRIFT_FILE
 There is no shell, no package manager and no compiler in the result. Each package leaves its record in
 /var/lib/dpkg/status.d, where vulnerability scanners look for it.
 """
@@ -53,18 +53,33 @@ def available(package: str, version: str) -> bool:
 
 def requests(
     locked: dict[str, str], without: list[str], extra: list[str], has: Callable[[str, str], bool] = available
-) -> list[str]:
-    """What to ask apt for: locked versions where the mirror has them, else the newest, with a warning."""
-    wanted = []
+) -> tuple[list[str], list[str]]:
+    """What to ask apt for, and what of it is not as locked.
+
+    Args:
+        locked: Package to version.
+        without: Locked packages that are left out.
+        extra: Further packages that a service needs.
+        has: Whether the mirror has a version of a package.
+
+    Returns:
+        Packages, with their locked versions where the mirror has them; and a line for each that has none.
+    """
+    wanted: list[str] = []
+    drift: list[str] = []
     for package, version in sorted(locked.items()):
         if package in without:
             continue
         if has(package, version):
             wanted.append(f"{package}={version}")
         else:
-            print(f"warning: {package} {version} is gone from the mirror; taking the newest", file=sys.stderr)
             wanted.append(package)
-    return wanted + [package for package in extra if package not in locked and package not in without]
+            drift.append(f"{package} {version} is gone from the mirror")
+    for package in extra:
+        if package not in locked and package not in without:
+            wanted.append(package)
+            drift.append(f"{package} is not in the lock file")
+    return wanted, drift
 
 
 def closure(packages: list[str]) -> list[str]:
@@ -111,13 +126,16 @@ def stamp(root: Path, epoch: int) -> None:
         os.utime(path, (epoch, epoch), follow_symlinks=False)
 
 
-def main(description: str, lock: str, root: str, epoch: str, *extra: str) -> None:
+def main(request_file: str, lock: str, root: str, drift_file: str) -> None:
     """Download and unpack."""
-    described = json.loads(Path(description).read_text())
+    request = json.loads(Path(request_file).read_text())
     target = Path(root)
     target.mkdir(parents=True, exist_ok=True)
     subprocess.run(["apt-get", "update", "-q"], check=True)
-    wanted = requests(read_lock(Path(lock).read_text()), described.get("without", []), closure(list(extra)))
+    wanted, drift = requests(read_lock(Path(lock).read_text()), request["without"], closure(request["extra"]))
+    Path(drift_file).write_text("".join(f"{line}\n" for line in drift))
+    if drift and request["locked"]:
+        sys.exit("not as locked: " + "; ".join(drift) + ". Renew the lock: ./cowabunga images lock runtime")
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         subprocess.run(["apt-get", "download", "-q", *wanted], check=True, cwd=folder)
@@ -128,7 +146,7 @@ def main(description: str, lock: str, root: str, epoch: str, *extra: str) -> Non
         for archive in archives:
             unpack(archive, target)
     finish(target)
-    stamp(target, int(epoch))
+    stamp(target, request["epoch"])
 
 
 if __name__ == "__main__":

@@ -75,21 +75,39 @@ class Catalog:
 
     Args:
         specs: The services.
+        texts: Service to the content of its service.yaml, for the lines in messages.
 
     Raises:
         CatalogError: A service depends on one that does not exist, or on itself in a circle.
     """
 
-    def __init__(self, specs: Iterable[ServiceSpec]) -> None:
+    def __init__(self, specs: Iterable[ServiceSpec], texts: Mapping[str, str] | None = None) -> None:
         self._specs = {spec.name: spec for spec in sorted(specs, key=lambda spec: spec.name)}
+        self._texts = texts or {}
         for spec in self._specs.values():
-            for needed in (*spec.depends_on, *spec.test_depends_on):
+            self._check_dependencies(spec)
+
+    def _check_dependencies(self, spec: ServiceSpec) -> None:
+        tree = yaml.compose(self._texts.get(spec.name, ""), Loader=yaml.SafeLoader)
+        for field in ("depends_on", "test_depends_on"):
+            for number, needed in enumerate(getattr(spec, field)):
+                where = f"services/{spec.name}/service.yaml:{_line(tree, (field, number))}: {field}.{number}"
                 if needed not in self._specs:
-                    raise CatalogError(
-                        f"services/{spec.name}/service.yaml: depends_on names {needed!r}, which is no service; "
-                        f"the services are: {', '.join(self.names)}"
-                    )
-            self.dependencies(spec.name)
+                    raise CatalogError(f"{where}: expected one of {', '.join(self.names)}, got {needed!r}")
+                if field == "depends_on" and (path := self._path(needed, spec.name)):
+                    circle = " → ".join((spec.name, *path))
+                    raise CatalogError(f"{where}: services depend on each other in a circle: {circle}")
+
+    def _path(self, start: str, goal: str, seen: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """Services from one to another along depends_on; empty where there is no way."""
+        if start == goal:
+            return (goal,)
+        if start in seen or start not in self._specs:
+            return ()
+        for needed in self._specs[start].depends_on:
+            if path := self._path(needed, goal, (*seen, start)):
+                return (start, *path)
+        return ()
 
     @property
     def names(self) -> list[str]:
@@ -115,21 +133,16 @@ class Catalog:
         Args:
             name: A service.
             tests: Whether what its tests need counts too.
-
-        Raises:
-            CatalogError: They go round in a circle.
         """
         ordered: dict[str, ServiceSpec] = {}
 
-        def visit(current: str, path: tuple[str, ...]) -> None:
-            if current in path:
-                raise CatalogError(f"services depend on each other in a circle: {' → '.join((*path, current))}")
+        def visit(current: str) -> None:
             spec = self.get(current)
             for needed in (*spec.depends_on, *(spec.test_depends_on if tests and current == name else ())):
-                visit(needed, (*path, current))
+                visit(needed)
             ordered.setdefault(current, spec)
 
-        visit(name, ())
+        visit(name)
         return list(ordered.values())
 
     def check_flavor(self, name: str, flavor: str) -> ServiceSpec:
@@ -157,9 +170,10 @@ def parse(text: str, file: str) -> ServiceSpec:
     try:
         raw = yaml.safe_load(text)
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise CatalogError(f"{file}:{line}: not valid YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise CatalogError(f"{file}:{mark.line + 1 if mark else 1}: not valid YAML: {problem}") from error
     if not isinstance(raw, Mapping):
         raise CatalogError(f"{file}:1: expected a mapping of fields such as name, kind and port")
     try:

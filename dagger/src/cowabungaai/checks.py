@@ -5,9 +5,9 @@ from __future__ import annotations
 import dagger
 from dagger import dag
 
-from cowabungaai.catalog import Catalog
 from cowabungaai.errors import TestFailureError
-from cowabungaai.images import SITE, USER, build, code_stage, dependencies_site
+from cowabungaai.images import SITE, USER, build, code_stage, dependencies_stage
+from cowabungaai.sources import Project
 
 # Python's user site, which may hold the .pth file by which coverage measures the processes that tests start.
 USER_BASE = "/opt/test"
@@ -16,7 +16,7 @@ OTHER_CODE = "/opt/other"
 TAIL_LINES = 40
 
 
-async def run_tests(source: dagger.Directory, catalog: Catalog, name: str) -> dagger.Directory:
+async def run_tests(project: Project, name: str) -> dagger.Directory:
     """Unit tests in the built image; what they need besides is mounted beside it.
 
     Returns:
@@ -25,16 +25,18 @@ async def run_tests(source: dagger.Directory, catalog: Catalog, name: str) -> da
     Raises:
         TestFailureError: Tests failed; the message holds the end of pytest's output.
     """
-    image = await build(source, catalog, name)
-    contained = {spec.name for spec in catalog.dependencies(name)}
-    others = [spec for spec in catalog.dependencies(name, tests=True) if spec.name not in contained]
+    image = await build(project, name)
+    contained = {spec.name for spec in project.catalog.dependencies(name)}
+    others = [spec for spec in project.catalog.dependencies(name, tests=True) if spec.name not in contained]
     container = image.container.with_mounted_directory(
-        TEST_SITE, dependencies_site(source, image.spec, lock="requirements-test.lock"), owner=USER
+        TEST_SITE,
+        dependencies_stage(project.source, image.spec, lock="requirements-test.lock").directory("/site"),
+        owner=USER,
     )
     if others:
-        code = code_stage(source, others).directory("/code")
+        code = code_stage(project.source, others).directory("/code")
         container = container.with_mounted_directory(OTHER_CODE, code).with_env_variable("PYTHONPATH", OTHER_CODE)
-    tests = source.directory(f"services/{name}").filter(exclude=["src/**", "**/__pycache__"])
+    tests = project.source.directory(f"services/{name}").filter(exclude=["src/**", "**/__pycache__"])
     run = (
         container.with_env_variable("PYTHONUSERBASE", USER_BASE)
         .with_env_variable("COVERAGE_FILE", "/report/.coverage")

@@ -10,8 +10,8 @@ import dagger
 import yaml
 from dagger import dag
 
-from cowabungaai.catalog import Catalog, ServiceSpec
-from cowabungaai.sources import service_directory
+from cowabungaai.catalog import ServiceSpec
+from cowabungaai.sources import Project, service_directory
 
 BUILD_IMAGE = "python:3.13-slim-trixie"
 RUNTIME = "toolchain/images/runtime"
@@ -24,6 +24,9 @@ REGISTRY_PREFIX = "ghcr.io/cowabungaai"
 # No file in an image is younger, so that its bytes do not tell when it was built; 2025-08-09.
 SOURCE_DATE_EPOCH = 1754697600
 STAMP = "find {0} -exec touch --no-dereference --date=@" + str(SOURCE_DATE_EPOCH) + " {{}} +"
+BUILT_AT = "/built-at"
+NOW = f"date +%s.%N > {BUILT_AT}"
+DRIFT = "/drift.txt"
 # Bytecode is compiled with hashes, not times, of the sources: the same bytes always, and no check at start.
 COMPILE = "python -m compileall -q --invalidation-mode unchecked-hash -s {0} -p " + SITE + " {0}"
 
@@ -35,13 +38,15 @@ class BuiltImage:
     Attributes:
         spec: The service.
         container: The image.
-        built_at: File with the time, in seconds since 1970, at which the service's own stage really ran; one from
-            before this run means that the engine had it in its cache.
+        built_at: One file per stage with the time, in seconds since 1970, at which it really ran; all from before this
+            run means that the engine had the image in its cache.
+        drift: File that names the Debian packages that are not as locked, a line each.
     """
 
     spec: ServiceSpec
     container: dagger.Container
-    built_at: dagger.File
+    built_at: tuple[dagger.File, ...]
+    drift: dagger.File
 
 
 def builder(source: dagger.Directory, platform: dagger.Platform | None) -> dagger.Container:
@@ -60,33 +65,26 @@ def builder(source: dagger.Directory, platform: dagger.Platform | None) -> dagge
     )
 
 
-async def runtime_root(
-    source: dagger.Directory, spec: ServiceSpec, platform: dagger.Platform | None
-) -> dagger.Directory:
-    """The root file system under a service's code: pinned Debian packages, unpacked."""
-    described = yaml.safe_load(await source.file(f"{RUNTIME}.yaml").contents())
-    assemble = dag.current_module().source().file("src/cowabungaai/assemble.py")
+async def runtime_stage(project: Project, spec: ServiceSpec, platform: dagger.Platform | None) -> dagger.Container:
+    """A stage that unpacked pinned Debian packages into /root-fs, what lies under a service's code; see assemble.py."""
+    described = yaml.safe_load(await project.source.file(f"{RUNTIME}.yaml").contents())
+    request = {
+        "without": described["without"],
+        "extra": spec.system_packages,
+        "epoch": SOURCE_DATE_EPOCH,
+        "locked": project.locked,
+    }
     return (
         dag.container(platform=platform)
         .from_(BUILD_IMAGE)
         .with_mounted_cache(
             "/var/lib/apt/lists", dag.cache_volume("cowabungaai-apt"), sharing=dagger.CacheSharingMode.LOCKED
         )
-        .with_mounted_file("/assemble.py", assemble)
-        .with_mounted_file("/runtime.lock", source.file(f"{RUNTIME}.lock"))
-        .with_new_file("/runtime.json", json.dumps(described))
-        .with_exec(
-            [
-                "python",
-                "/assemble.py",
-                "/runtime.json",
-                "/runtime.lock",
-                "/root-fs",
-                str(SOURCE_DATE_EPOCH),
-                *spec.system_packages,
-            ]
-        )
-        .directory("/root-fs")
+        .with_mounted_file("/assemble.py", dag.current_module().source().file("src/cowabungaai/assemble.py"))
+        .with_mounted_file("/runtime.lock", project.source.file(f"{RUNTIME}.lock"))
+        .with_new_file("/request.json", json.dumps(request))
+        .with_exec(["python", "/assemble.py", "/request.json", "/runtime.lock", "/root-fs", DRIFT])
+        .with_exec(_shell(NOW))
     )
 
 
@@ -106,31 +104,30 @@ def wheel(source: dagger.Directory, spec: ServiceSpec, platform: dagger.Platform
     )
 
 
-def dependencies_site(
+def dependencies_stage(
     source: dagger.Directory,
     spec: ServiceSpec,
     platform: dagger.Platform | None = None,
     *,
     lock: str = "requirements.lock",
-) -> dagger.Directory:
-    """Packages that a lock file of a service names, installed into a folder."""
+) -> dagger.Container:
+    """A stage with the packages that a lock file of a service names, installed into /site."""
     return (
         builder(source, platform)
         .with_mounted_file("/locks/requirements.lock", source.file(f"services/{spec.name}/{lock}"))
         .with_exec(
             _shell(
                 "uv pip install --quiet --no-deps --require-hashes --target /site -r /locks/requirements.lock\n"
-                "rm -rf /site/bin /site/.lock\n" + COMPILE.format("/site") + "\n" + STAMP.format("/site")
+                "rm -rf /site/bin /site/.lock\n" + COMPILE.format("/site") + "\n" + STAMP.format("/site") + "\n" + NOW
             )
         )
-        .directory("/site")
     )
 
 
 def code_stage(
     source: dagger.Directory, specs: list[ServiceSpec], platform: dagger.Platform | None = None
 ) -> dagger.Container:
-    """A stage with the services' own wheels installed into /code, and the time at which it ran in /built-at."""
+    """A stage with the services' own wheels installed into /code, and the time at which it ran."""
     stage = builder(source, platform)
     for spec in specs:
         stage = stage.with_mounted_file(f"/wheels/{spec.package}.zip", wheel(source, spec, platform))
@@ -138,23 +135,18 @@ def code_stage(
         _shell(
             "mkdir /code\nfor wheel in /wheels/*.zip; do python -m zipfile -e $wheel /code; done\n"
             + COMPILE.format("/code")
-            + f"\n{STAMP.format('/code')}\ndate +%s.%N > /built-at"
+            + f"\n{STAMP.format('/code')}\n{NOW}"
         )
     )
 
 
 async def build(
-    source: dagger.Directory,
-    catalog: Catalog,
-    name: str,
-    flavor: str = "cpu",
-    platform: dagger.Platform | None = None,
+    project: Project, name: str, flavor: str = "cpu", platform: dagger.Platform | None = None
 ) -> BuiltImage:
     """Build a service's image.
 
     Args:
-        source: The root of the repository.
-        catalog: All services.
+        project: Sources and catalog.
         name: The service.
         flavor: cpu or gpu.
         platform: Such as linux/amd64; the engine's own where None.
@@ -162,16 +154,17 @@ async def build(
     Raises:
         CatalogError: There is no such service or flavor.
     """
-    spec = catalog.check_flavor(name, flavor)
-    stage = code_stage(source, catalog.dependencies(name), platform)
-    root = await runtime_root(source, spec, platform)
-    version = await version_of(source, name)
+    spec = project.catalog.check_flavor(name, flavor)
+    code = code_stage(project.source, project.catalog.dependencies(name), platform)
+    dependencies = dependencies_stage(project.source, spec, platform)
+    runtime = await runtime_stage(project, spec, platform)
+    version = await version_of(project.source, name)
     reference = reference_of(name, version)
     container = (
         dag.container(platform=platform)
-        .with_directory("/", root)
-        .with_directory(SITE, dependencies_site(source, spec, platform))
-        .with_directory(SITE, stage.directory("/code"))
+        .with_directory("/", runtime.directory("/root-fs"))
+        .with_directory(SITE, dependencies.directory("/site"))
+        .with_directory(SITE, code.directory("/code"))
         .with_env_variable("PATH", "/usr/bin")
         .with_env_variable("PYTHONUNBUFFERED", "1")
         .with_env_variable("PYTHONDONTWRITEBYTECODE", "1")
@@ -185,7 +178,8 @@ async def build(
         .with_annotation("org.opencontainers.image.ref.name", reference)
         .with_annotation("io.containerd.image.name", reference)
     )
-    return BuiltImage(spec, container, stage.file("/built-at"))
+    built_at = tuple(stage.file(BUILT_AT) for stage in (runtime, dependencies, code))
+    return BuiltImage(spec, container, built_at, runtime.file(DRIFT))
 
 
 async def version_of(source: dagger.Directory, name: str) -> str:

@@ -12,9 +12,8 @@ import dagger
 from dagger import DefaultPath, Doc, Ignore, dag, field, function, object_type
 
 from cowabungaai import checks, images, packages, stack, tools
-from cowabungaai.catalog import Catalog
 from cowabungaai.report import ArchiveFacts, BuildReport, ServiceReport, check_budget, inspect_archive
-from cowabungaai.sources import load_catalog
+from cowabungaai.sources import Project, load_project
 from cowabungaai.steps import for_each, step
 
 Service = Annotated[str, Doc("Name of a service, as in `services`")]
@@ -45,22 +44,20 @@ async def _facts_of(archive: dagger.File, name: str) -> ArchiveFacts:
         return await anyio.to_thread.run_sync(inspect_archive, file)
 
 
-async def _build_and_report(
-    source: dagger.Directory, catalog: Catalog, name: str, started: float
-) -> tuple[ServiceReport, dagger.File]:
+async def _build_and_report(project: Project, name: str, started: float) -> tuple[ServiceReport, dagger.File]:
     """Build and pack a service; its line of the report, and its archive.
 
     Args:
-        source: The root of the repository.
-        catalog: All services.
+        project: Sources and catalog.
         name: The service.
         started: When the whole run began, in seconds since 1970.
     """
     begun = time.time()
-    image = await images.build(source, catalog, name)
+    image = await images.build(project, name)
     archive = images.archive(image)
     facts = await _facts_of(archive, name)
     check_budget(image.spec, facts.size)
+    ran_at = [float(await file.contents()) for file in image.built_at]
     row = ServiceReport(
         service=name,
         flavor="cpu",
@@ -69,7 +66,8 @@ async def _build_and_report(
         size=facts.size,
         layers=facts.layers,
         seconds=round(time.time() - begun, 2),
-        cached=float(await image.built_at.contents()) < started,
+        cached=max(ran_at) < started,
+        drift=(await image.drift.contents()).splitlines(),
     )
     return row, archive
 
@@ -90,9 +88,10 @@ class Cowabungaai:
     """Builds, tests and packages every inference service of CowabungaAI."""
 
     source: Source = field()
+    locked: Annotated[bool, Doc("Fail where the mirror no longer has a pinned Debian package")] = field(default=False)
 
-    async def _catalog(self) -> Catalog:
-        return await load_catalog(self.source)
+    async def _project(self) -> Project:
+        return await load_project(self.source, locked=self.locked)
 
     @function
     async def services(self) -> list[ServiceEntry]:
@@ -105,7 +104,7 @@ class Cowabungaai:
                 flavors=list(spec.flavors),
                 budget_mb=spec.image.budget_mb,
             )
-            for spec in await self._catalog()
+            for spec in (await self._project()).catalog
         ]
 
     @function
@@ -117,19 +116,19 @@ class Cowabungaai:
     ) -> dagger.Container:
         """The image of a service."""
         async with step(f"build {service}"):
-            built = await images.build(self.source, await self._catalog(), service, flavor, platform)
-            return built.container
+            built = await images.build(await self._project(), service, flavor, platform)
+            return await built.container.sync()
 
     @function(cache="never")  # type: ignore[call-overload, untyped-decorator]  # overloads lack it
     async def build_all(self) -> dagger.Directory:
         """The OCI archives of all services as images/<service>.tar, and build-report.json."""
-        catalog = await self._catalog()
+        project = await self._project()
         started = time.time()
 
         async def one(name: str) -> tuple[ServiceReport, dagger.File]:
-            return await _build_and_report(self.source, catalog, name, started)
+            return await _build_and_report(project, name, started)
 
-        built = await for_each("build", catalog.names, one)
+        built = await for_each("build", project.catalog.names, one)
         seconds = round(time.time() - started, 2)
         report = BuildReport(seconds=seconds, services=[row for row, _ in built.values()])
         output = dag.directory()
@@ -141,18 +140,18 @@ class Cowabungaai:
     async def test(self, service: Service) -> dagger.Directory:
         """Unit tests of a service inside its image: junit.xml, coverage.xml, pytest.txt."""
         async with step(f"test {service}"):
-            return await checks.run_tests(self.source, await self._catalog(), service)
+            return await checks.run_tests(await self._project(), service)
 
     @function
     async def test_all(self) -> dagger.Directory:
         """Unit tests of all services, a folder for each."""
-        catalog = await self._catalog()
+        project = await self._project()
 
         async def one(name: str) -> dagger.Directory:
-            return await checks.run_tests(self.source, catalog, name)
+            return await checks.run_tests(project, name)
 
         output = dag.directory()
-        for name, report in (await for_each("test", catalog.names, one)).items():
+        for name, report in (await for_each("test", project.catalog.names, one)).items():
             output = output.with_directory(name, report)
         return output
 
@@ -160,7 +159,7 @@ class Cowabungaai:
     async def package(self, service: Service, flavor: Flavor = "cpu") -> dagger.File:
         """The Zarf package of a service, made from its image without any registry."""
         async with step(f"package {service}"):
-            return await packages.zarf_package(self.source, await self._catalog(), service, flavor)
+            return await packages.zarf_package(await self._project(), service, flavor)
 
     @function
     async def serve(
@@ -170,10 +169,10 @@ class Cowabungaai:
         ] = None,
     ) -> dagger.Service:
         """The gateway with its backends, on port 8080: `dagger call serve up --ports 8080:8080`."""
-        return await stack.gateway_with(self.source, await self._catalog(), models or ["repeater"])
+        return await stack.gateway_with(await self._project(), models or ["repeater"])
 
     @function
     async def tool(self, name: Annotated[str, Doc("zarf, uds, trivy, dagger or registry")]) -> dagger.File:
         """A tool of the toolchain, compiled by the engine from its pinned Go module."""
         async with step(f"compile {name}"):
-            return await tools.go_tool(self.source, name)
+            return await (await tools.go_tool(self.source, name)).sync()

@@ -5,25 +5,25 @@ from __future__ import annotations
 import dagger
 from dagger import dag
 
-from cowabungaai.catalog import Catalog
 from cowabungaai.errors import BuildError
 from cowabungaai.images import BUILD_IMAGE, archive, build, reference_of, version_of
+from cowabungaai.sources import Project
 from cowabungaai.tools import go_tool
 
 
-async def zarf_package(source: dagger.Directory, catalog: Catalog, name: str, flavor: str) -> dagger.File:
+async def zarf_package(project: Project, name: str, flavor: str) -> dagger.File:
     """A service's Zarf package.
 
     Args:
-        source: The root of the repository.
-        catalog: All services.
+        project: Sources and catalog.
         name: The service.
         flavor: cpu or gpu.
 
     Raises:
         BuildError: The service has no folder below packages/.
     """
-    image = await build(source, catalog, name, flavor)
+    source = project.source
+    image = await build(project, name, flavor)
     packaged = sorted(path.split("/")[1] for path in await source.glob("packages/*/zarf.yaml"))
     if name not in packaged:
         raise BuildError(f"service {name!r} has no packages/{name}/zarf.yaml; those that have: {', '.join(packaged)}")

@@ -24,7 +24,8 @@ class ServiceReport(BaseModel):
         size: Bytes of the archive, compressed.
         layers: How many layers it has.
         seconds: How long this run took to build and pack it.
-        cached: Whether the engine had the service's own stage in its cache.
+        cached: Whether the engine had all stages of the image in its cache.
+        drift: Debian packages of the image that are not as locked; none where the mirror still has the pinned versions.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,6 +38,7 @@ class ServiceReport(BaseModel):
     layers: int
     seconds: float
     cached: bool
+    drift: list[str]
 
 
 class BuildReport(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import anyio
@@ -9,6 +10,30 @@ import dagger
 
 from cowabungaai.catalog import Catalog, ServiceSpec, parse
 from cowabungaai.errors import CatalogError
+
+
+@dataclass(frozen=True)
+class Project:
+    """What every step works on.
+
+    Attributes:
+        source: The root of the repository.
+        catalog: All services.
+        locked: Whether a pinned Debian package that is gone from the mirror is an error, not a warning.
+    """
+
+    source: dagger.Directory
+    catalog: Catalog
+    locked: bool = False
+
+
+async def load_project(source: dagger.Directory, *, locked: bool) -> Project:
+    """Read and check the catalog of a source tree.
+
+    Raises:
+        CatalogError: It is not valid; the message tells all mistakes of all files.
+    """
+    return Project(source, await load_catalog(source), locked)
 
 
 async def load_catalog(source: dagger.Directory) -> Catalog:
@@ -40,7 +65,7 @@ async def load_catalog(source: dagger.Directory) -> Catalog:
         raise CatalogError("\n".join(mistakes))
     if not specs:
         raise CatalogError("no services/*/service.yaml in the source directory; pass the repository's root as --source")
-    return Catalog(specs)
+    return Catalog(specs, {spec.name: texts[f"services/{spec.name}/service.yaml"] for spec in specs})
 
 
 def service_directory(source: dagger.Directory, name: str) -> dagger.Directory:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import sys
 
@@ -19,12 +20,16 @@ def main() -> int:
     """Run the command line; the process's exit code."""
     # An ended session ends like Ctrl-C, so that what was begun is cleaned up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # The registry's unprivileged user must be able to read what is made here.
+    os.umask(0o022)
     try:
         app()
     except CowabungaError as error:
         console.show_error(error)
         return error.exit_code
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != INTERRUPTED:
+            raise
         console.err.print("interrupted; finished parts are kept, run it again to go on")
         return INTERRUPTED
     except OSError as error:

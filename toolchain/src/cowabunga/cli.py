@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,8 @@ from typing import Annotated
 
 import typer
 
-from cowabunga import console, dagger, doctor, engine, gotools, images, jobs, store
+from cowabunga import console, dagger, doctor, engine, gotools, images, jobs
 from cowabunga.errors import EngineError, HostError, UsageError
-from cowabunga.paths import cache_home
 
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
@@ -70,7 +70,10 @@ def serve(
 @app.command("dagger", context_settings=PASS_THROUGH)
 def run_dagger(context: typer.Context) -> None:
     """Run the dagger CLI with the engine: ./cowabunga dagger call services."""
-    dagger.run(dagger.prepare(), context.args)
+    if context.args == ["--help"]:
+        print(context.get_help())
+        return
+    raise typer.Exit(dagger.run(dagger.prepare(), context.args))
 
 
 @app.command(context_settings=PASS_THROUGH)
@@ -79,6 +82,9 @@ def tool(
     name: Annotated[str, typer.Argument(help="dagger, zarf, uds, trivy or registry.")],
 ) -> None:
     """Run a tool, built first where needed: ./cowabunga tool zarf package inspect ..."""
+    if name == "--help":
+        print(context.get_help())
+        return
     program = gotools.ensure(name) / name
     os.execv(program, [str(program), *context.args])  # noqa: S606 - arguments are passed as they are, no shell
 
@@ -87,9 +93,9 @@ def tool(
 def env() -> None:
     """Print shell lines that put the CLI and its engine into the environment: eval "$(./cowabunga env)"."""
     session = dagger.prepare()
-    print(f'export PATH="{session.program.parent}:$PATH"')
+    print(f'export PATH={shlex.quote(str(session.program.parent))}":$PATH"')
     for name, value in session.environment.items():
-        print(f'export {name}="{value}"')
+        print(f"export {name}={shlex.quote(value)}")
 
 
 @app.command("doctor")
@@ -110,9 +116,7 @@ def clean(
 ) -> None:
     """Remove cache entries that no lock file of this checkout names, or the whole cache."""
     if everything:
-        engine.down()
-        store.remove(cache_home())
-        console.note(f"removed {cache_home()}")
+        jobs.clean_all()
     else:
         jobs.clean()
 
@@ -156,7 +160,9 @@ def engine_logs(
     log = engine.log_file()
     if not log.exists():
         raise UsageError("the engine has not run yet, so it has no log", "./cowabunga engine up starts it.")
-    raise typer.Exit(subprocess.call(["tail", f"--lines={lines}", *(["--follow"] if follow else []), str(log)]))
+    raise typer.Exit(
+        subprocess.call(["tail", f"--lines={lines}", *(["--follow=name", "--retry"] if follow else []), str(log)])
+    )
 
 
 @engine_app.command("prune")

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -29,24 +29,26 @@ def _durations_file() -> Path:
 
 def last_seconds(key: str) -> float | None:
     """How many seconds the last successful step of this key took; None where it never ran."""
-    try:
-        value = json.loads(_durations_file().read_text()).get(key)
-    except (OSError, ValueError):
-        return None
+    value = _durations().get(key)
     return float(value) if isinstance(value, int | float) else None
 
 
 def remember(key: str, seconds: float) -> None:
     file = _durations_file()
-    try:
-        known = json.loads(file.read_text())
-    except (OSError, ValueError):
-        known = {}
-    known[key] = round(seconds, 1)
+    known = {**_durations(), key: round(seconds, 1)}
     staged = file.with_suffix(f".{os.getpid()}.tmp")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    staged.write_text(json.dumps(known, indent=1, sort_keys=True))
-    staged.replace(file)
+    with suppress(OSError):  # A full disk must not turn a finished step into a failure.
+        file.parent.mkdir(parents=True, exist_ok=True)
+        staged.write_text(json.dumps(known, indent=1, sort_keys=True))
+        staged.replace(file)
+
+
+def _durations() -> dict[str, object]:
+    try:
+        known = json.loads(_durations_file().read_text())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 @contextmanager
@@ -68,17 +70,17 @@ def step(title: str, key: str) -> Iterator[None]:
         return f"{title} … {time.monotonic() - started:.0f} s{expected}"
 
     if err.is_terminal:
-        with err.status(text()) as status:
-            ticker = threading.Thread(target=_tick, args=(done, 1, lambda: status.update(text())), daemon=True)
+        with err.status(escape(text())) as status:
+            ticker = threading.Thread(target=_tick, args=(done, 1, lambda: status.update(escape(text()))), daemon=True)
             ticker.start()
             try:
                 yield
             finally:
                 done.set()
     else:
-        err.print(f"• {title}{expected}")
+        err.print(f"• {escape(title)}{expected}")
         ticker = threading.Thread(
-            target=_tick, args=(done, HEARTBEAT_SECONDS, lambda: err.print(f"  {text()}")), daemon=True
+            target=_tick, args=(done, HEARTBEAT_SECONDS, lambda: err.print(f"  {escape(text())}")), daemon=True
         )
         ticker.start()
         try:
@@ -87,7 +89,7 @@ def step(title: str, key: str) -> Iterator[None]:
             done.set()
     seconds = time.monotonic() - started
     remember(key, seconds)
-    err.print(f"[green]✓[/green] {title} ({seconds:.1f} s)")
+    err.print(f"[green]✓[/green] {escape(title)} ({seconds:.1f} s)")
 
 
 def _tick(done: threading.Event, interval: float, action: object) -> None:

@@ -12,16 +12,18 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cowabunga.errors import EngineError
+from cowabunga.errors import EngineError, HostError
 from cowabunga.paths import run_home
 from cowabunga.process import capture, need
 
 # slirp4netns' own defaults: the container's name server, which forwards to the machine's.
 NAME_SERVER = "10.0.2.3"
+CGROUPS = Path("/sys/fs/cgroup")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -177,15 +179,35 @@ def start(container: Container, log: Path) -> int:
 
 def pid_of(name: str) -> int | None:
     """Process id of a running container; None where it does not run."""
-    code, text = capture(_runc("state", name))
-    if code != 0:
+    if not is_available():
         return None
-    state = json.loads(text)
-    return int(state["pid"]) if state["status"] == "running" else None
+    state = subprocess.run(_runc("state", name), stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if state.returncode != 0:
+        return None
+    found = json.loads(state.stdout)
+    return int(found["pid"]) if found["status"] == "running" else None
+
+
+def is_available() -> bool:
+    """Whether runc is on this machine; where it is not, no container of ours runs."""
+    try:
+        need("runc")
+    except HostError:
+        return False
+    return True
+
+
+def remove_control_groups() -> None:
+    """Remove the empty control groups above those of our containers, which runc leaves."""
+    for group in (*CGROUPS.glob(run_home().name), *CGROUPS.glob(f"*/{run_home().name}")):
+        with suppress(OSError):  # Another container of ours is still below it.
+            group.rmdir()
 
 
 def stop(name: str, *, grace_seconds: float = 10) -> None:
     """End a container, politely first, and remove all that is left of it."""
+    if not is_available():
+        return
     if pid_of(name):
         capture(_runc("kill", name, "TERM"))
         deadline = time.monotonic() + grace_seconds
@@ -226,10 +248,13 @@ def connect(pid: int, log: Path) -> int:
             start_new_session=True,
         )
     os.close(writer)
-    with os.fdopen(reader, "rb") as ready:
-        if ready.read(1) != b"1":
-            process.wait(10)
-            raise EngineError("slirp4netns could not set up the engine's network", f"Its output: {log}")
+    try:
+        with os.fdopen(reader, "rb") as ready:
+            if ready.read(1) != b"1":
+                raise EngineError("slirp4netns could not set up the engine's network", f"Its output: {log}")
+    except BaseException:
+        process.kill()
+        raise
     return process.pid
 
 

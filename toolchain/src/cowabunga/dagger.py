@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from cowabunga import engine, gotools
+from cowabunga import engine, gotools, process
 from cowabunga.paths import CHECKOUT
 from cowabunga.process import capture
 
@@ -23,12 +23,16 @@ class Session:
     Attributes:
         program: The CLI.
         environment: Variables to add.
-        engine: Whose engine it is, in words.
+        foreign_engine: Whose engine it is, in words; None where it is our own.
     """
 
     program: Path
     environment: dict[str, str]
-    engine: str
+    foreign_engine: str | None
+
+    def alive(self) -> bool:
+        """Whether the engine is still there. The CLI itself would try for ever to reach one that died."""
+        return self.foreign_engine is not None or engine.alive()
 
 
 def pinned_version() -> str:
@@ -50,7 +54,8 @@ def existing_engine() -> str | None:
     """How an engine of the pinned version that is already there is described; None where there is none."""
     if os.environ.get("COWABUNGA_ENGINE") == "own":
         return None
-    if address := os.environ.get(RUNNER_HOST):
+    address = os.environ.get(RUNNER_HOST)
+    if address and address != engine.address():
         return f"the engine at {address} ({RUNNER_HOST})"
     if not shutil.which("docker"):
         return None
@@ -62,24 +67,29 @@ def existing_engine() -> str | None:
 def prepare() -> Session:
     """A CLI and a running engine: those that are there, else our own, built and started first."""
     base = {"DO_NOT_TRACK": "1", "DAGGER_NO_NAG": "1"}
-    if "DAGGER_PROGRESS" not in os.environ:
-        base["DAGGER_PROGRESS"] = "plain"
     found = existing_engine()
-    if found:
-        program = existing_cli() or gotools.ensure("dagger") / "dagger"
-        return Session(program, base, found)
-    engine.up()
-    program = existing_cli() or gotools.ensure("dagger") / "dagger"
-    return Session(program, {**base, RUNNER_HOST: engine.address()}, "our own engine")
+    if not found:
+        engine.up()
+        base[RUNNER_HOST] = engine.address()
+    program = existing_cli()
+    if program is None:
+        program = gotools.ensure("dagger") / "dagger"
+        if "DAGGER_PROGRESS" not in os.environ:
+            base["DAGGER_PROGRESS"] = "plain"  # Our own CLI has no interactive view.
+    if not sys.stderr.isatty():
+        base["NO_COLOR"] = "1"
+    return Session(program, base, found)
 
 
-def run(session: Session, arguments: list[str]) -> None:
-    """Replace this process by the dagger CLI, in the checkout."""
-    os.chdir(CHECKOUT)
-    os.execvpe(str(session.program), [str(session.program), *arguments], {**os.environ, **session.environment})  # noqa: S606 - arguments are passed as they are, no shell
+def run(session: Session, arguments: list[str]) -> int:
+    """Run the dagger CLI in the checkout, on this process's terminal; its exit code.
 
-
-def module_name() -> str:
-    """The module's name in dagger.json."""
-    name: str = json.loads((CHECKOUT / "dagger.json").read_text())["name"]
-    return name
+    Raises:
+        EngineError: The engine died meanwhile.
+    """
+    with engine.in_use():
+        command = [str(session.program), *arguments]
+        code = process.run(command, env=session.environment, cwd=CHECKOUT, alive=session.alive)
+    if code and not session.alive():
+        raise engine.died(f"dagger {' '.join(arguments[:2])}")
+    return code

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from rich.markup import escape
 from rich.table import Table
 
 from cowabunga import console, dagger, engine, gotools, store
@@ -22,6 +23,7 @@ from cowabunga.host import (
     missing_packages,
     os_release,
     require_engine_host,
+    without_credentials,
 )
 from cowabunga.paths import cache_home
 from cowabunga.process import capture
@@ -73,8 +75,8 @@ def show(checks: list[Check]) -> None:
     """Print the report as a table."""
     table = Table(box=None, show_header=False, pad_edge=False)
     for check in checks:
-        mend = f"\n[bold]{check.mend}[/bold]" if check.mend else ""
-        table.add_row(MARKS[check.state], check.name, check.found + mend)
+        mend = f"\n[bold]{escape(check.mend)}[/bold]" if check.mend else ""
+        table.add_row(MARKS[check.state], check.name, escape(check.found) + mend)
     console.out.print(table)
 
 
@@ -93,6 +95,8 @@ def _packages() -> Check:
     if not missing:
         return Check("packages", "good", "all that the engine needs is installed")
     command = f"apt-get install --no-install-recommends {' '.join(missing)}"
+    if dagger.existing_engine():
+        return Check("packages", "note", f"missing: {', '.join(missing)}; the engine that is there needs none")
     automatic = " (the launcher does it by itself)" if is_root() and has_apt() else ""
     return Check("packages", "note" if automatic else "bad", f"missing: {', '.join(missing)}{automatic}", command)
 
@@ -116,11 +120,13 @@ def _capabilities() -> Check:
 
 def _mirrors() -> Check:
     try:
-        found = mirrors()
+        found = mirrors(refresh=False)
     except CowabungaError as error:
-        return Check("mirrors", "bad", error.message, error.hint)
-    extra = ", ".join(f"{name}={value}" for name, value in found.environment.items()) or "pip, Go and npm use their own"
-    return Check("mirrors", "good", f"Debian {found.debian}; {extra}")
+        state: State = "note" if dagger.existing_engine() or is_root() else "bad"
+        return Check("mirrors", state, error.message, error.hint)
+    shown = {name: without_credentials(value) for name, value in found.environment.items()}
+    extra = ", ".join(f"{name}={value}" for name, value in shown.items()) or "pip, Go and npm use their own"
+    return Check("mirrors", "good", f"Debian {without_credentials(found.debian)}; {extra}")
 
 
 def _certificates() -> Check:

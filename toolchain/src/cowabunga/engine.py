@@ -9,6 +9,8 @@ import shutil
 import socket
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -54,6 +56,7 @@ class Running:
     """What `up` started, kept in the run directory until `down`."""
 
     key: str
+    pid: int
     network_process: int
 
 
@@ -99,6 +102,11 @@ def storage() -> Path:
     return cache_home() / "engine"
 
 
+def registry_storage() -> Path:
+    """Directory of the base images that the registry serves."""
+    return cache_home() / "registry"
+
+
 def log_file() -> Path:
     """File of the engine's output."""
     return logs() / "engine.log"
@@ -107,10 +115,9 @@ def log_file() -> Path:
 def root_key() -> str:
     """Digest of all that decides the engine's root file system."""
     spec = images.load(ENGINE)
-    lock = spec.lock if spec.lock.exists() else ""
     uv = python_tools.REQUIREMENTS / "uv-program.lock"
     image = images.IMAGES / "engine.yaml"
-    return digest_of(gotools.load("dagger").key(), image, lock, SDK, uv, RECIPE)
+    return digest_of(gotools.load("dagger").key(), image, spec.lock, SDK, uv, RECIPE)
 
 
 def roots_in_use() -> set[str]:
@@ -170,12 +177,28 @@ def up() -> Status:
         known = _running()
         if known and known.key == wanted and container.pid_of(ENGINE) and _answers():
             return status()
-        if known or container.pid_of(ENGINE):
-            console.note("the engine is dead or of another toolchain: starting it anew")
-            _stop()
+        if known and alive():
+            console.note("the engine is of another toolchain or does not answer: starting it anew")
+            with store.locked(f"{ENGINE}-use"):
+                _stop()
+        else:
+            _stop()  # Also what a start that was interrupted has left.
         with console.step("starting the engine", "engine-start"):
             _start(root, registry_program, wanted)
     return status()
+
+
+def alive() -> bool:
+    """Whether the engine that was started last still runs; cheap enough to ask every second."""
+    known = _running()
+    return known is not None and Path(f"/proc/{known.pid}").exists()
+
+
+@contextmanager
+def in_use() -> Iterator[None]:
+    """Keep other launchers from replacing the engine by one of another toolchain meanwhile."""
+    with store.locked(f"{ENGINE}-use", shared=True):
+        yield
 
 
 def down() -> bool:
@@ -193,9 +216,10 @@ def down() -> bool:
 def prune() -> int:
     """Remove the engine's cache; the number of bytes freed."""
     before = shutil.disk_usage(cache_home()).free
-    down()
     with store.locked(ENGINE):
+        _stop()
         store.remove(storage())
+        store.remove(registry_storage())
     return max(0, shutil.disk_usage(cache_home()).free - before)
 
 
@@ -266,14 +290,14 @@ def _require_space() -> None:
 
 
 def _start(root: Path, registry_program: Path, wanted: str) -> None:
-    run_home().mkdir(parents=True, exist_ok=True, mode=0o700)
     log = log_file()
     if log.exists() and log.stat().st_size > LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))
-    started = container.start(_engine_container(root), log)
     try:
+        run_home().mkdir(parents=True, exist_ok=True, mode=0o700)
+        started = container.start(_engine_container(root), log)
         network = container.connect(started, log)
-        _write_running(Running(wanted, network))
+        _write_running(Running(wanted, started, network))
         container.start(_registry_container(registry_program, started), logs() / "registry.log")
         _push_base_images(started)
         _wait_until_it_answers()
@@ -301,7 +325,11 @@ def _engine_container(root: Path) -> Container:
         mounts.append(Mount(CERTIFICATES, str(CERTIFICATES)))
     elif bundle := certificate_bundle():
         mounts.append(Mount(bundle.resolve(), f"{CERTIFICATES}/machine.crt"))
-    proxies = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "FTP_PROXY")
+    proxies = {
+        name: value
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "FTP_PROXY")
+        if (value := os.environ.get(name) or os.environ.get(name.lower()))
+    }
     digest = (root / "sdk-digest").read_text()
     return Container(
         name=ENGINE,
@@ -312,7 +340,7 @@ def _engine_container(root: Path) -> Container:
             f"DAGGER_PYTHON_SDK_MANIFEST_DIGEST={digest}",
             "HOME=/root",
             "DO_NOT_TRACK=1",
-            *(f"{name}={os.environ[name]}" for name in proxies if os.environ.get(name)),
+            *(f"{name}={value}" for name, value in proxies.items()),
             *(f"_DAGGER_ENGINE_SYSTEMENV_{name}={value}" for name, value in mirrors().environment.items()),
         ],
         capabilities=bounding_capabilities(),
@@ -322,7 +350,7 @@ def _engine_container(root: Path) -> Container:
 
 
 def _registry_container(program: Path, engine_pid: int) -> Container:
-    root, data = run_home() / "registry-root", cache_home() / "registry"
+    root, data = run_home() / "registry-root", registry_storage()
     for path in (*(root / name for name in ("proc", "dev", "sys", "run", "tmp", "data", "etc")), data):
         path.mkdir(parents=True, exist_ok=True)
     shutil.chown(data, UNPRIVILEGED, UNPRIVILEGED)
@@ -373,11 +401,16 @@ def _wait_until_it_answers() -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         if container.pid_of(ENGINE) is None:
-            break
+            raise _silence("the engine ended right after its start")
         if _answers():
             return
         time.sleep(0.1)
     raise _silence(f"the engine did not answer within {READY_SECONDS} s")
+
+
+def died(what: str) -> EngineError:
+    """The error of a command during which the engine ended."""
+    return EngineError(f"the engine died during {what}", f"Run it again: it is started anew. Its log: {log_file()}")
 
 
 def _silence(message: str) -> EngineError:
@@ -402,6 +435,9 @@ def _stop() -> None:
     container.stop(ENGINE, grace_seconds=STOP_SECONDS)
     if known:
         container.end_process(known.network_process, "slirp4netns")
+    if container.pid_of(ENGINE) is not None:
+        raise EngineError("the engine's container does not end", f"Its log: {log_file()}")
+    container.remove_control_groups()
     store.remove(run_home())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class Tool:
 
     def key(self) -> str:
         """Digest of all that decides the binaries' bytes."""
-        return digest_of(self.module, python_tools.REQUIREMENTS / f"{self.compiler}.lock")
+        return digest_of(platform.machine(), self.module, python_tools.REQUIREMENTS / f"{self.compiler}.lock")
 
 
 def names() -> list[str]:
@@ -81,10 +82,10 @@ def _build(tool: Tool, target: Path) -> None:
     go = python_tools.go(tool.compiler)
     log = logs() / f"build-{tool.name}.log"
     # The pinned toolchain alone: no other one is fetched, and the machine's own settings of flags do not leak in.
-    env = {**tool.env, "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
+    env = {**tool.env, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
     for binary in tool.binaries:
         with console.step(f"building {binary.name} {tool.version}", f"build-{binary.name}"):
-            flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", f"-ldflags={binary.ldflags}"]
+            flags = ["-trimpath", "-buildvcs=false", f"-ldflags={binary.ldflags}"]
             if binary.tags:
                 flags.append(f"-tags={','.join(binary.tags)}")
             run_logged(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from cowabunga import console
+from cowabunga import console, store
 from cowabunga.errors import HostError
 from cowabunga.paths import logs
 from cowabunga.process import capture, run_logged
@@ -22,6 +22,8 @@ ENGINE_PROGRAMS = {
     "nsenter": "util-linux",
     "tar": "tar",
 }
+APT_LOCK_SECONDS = 300
+TUN = Path("/dev/net/tun")
 DEBIAN_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 CERTIFICATES = Path("/usr/local/share/ca-certificates")
 CERTIFICATE_BUNDLES = (
@@ -81,7 +83,11 @@ def missing_packages() -> list[str]:
     """Debian packages whose programs the engine needs and the machine lacks."""
     path = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
     missing = [package for program, package in ENGINE_PROGRAMS.items() if not shutil.which(program, path=path)]
-    return missing if DEBIAN_KEYRING.exists() or not has_apt() else [*missing, "debian-archive-keyring"]
+    if has_apt() and not DEBIAN_KEYRING.exists():
+        missing.append("debian-archive-keyring")
+    if has_apt() and certificate_bundle() is None:
+        missing.append("ca-certificates")
+    return missing
 
 
 def prepare_packages() -> None:
@@ -103,13 +109,18 @@ def prepare_packages() -> None:
         )
     if not is_root():
         raise HostError(f"this machine lacks: {', '.join(missing)}", f"As root: {command}")
-    log = logs() / "apt.log"
-    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    with console.step(f"installing {', '.join(missing)}", "apt-install"):
-        run_logged(["apt-get", "update", "-q"], log, "apt-get update", env=quiet)
-        run_logged(
-            ["apt-get", "install", "-q", "-y", "--no-install-recommends", *missing], log, "apt-get install", env=quiet
-        )
+    with store.locked("apt"):
+        missing = missing_packages()
+        if missing:
+            with console.step(f"installing {', '.join(missing)}", "apt-install"):
+                _apt("update")
+                _apt("install", "--no-install-recommends", *missing)
+
+
+def _apt(verb: str, *arguments: str) -> None:
+    """Run apt-get; it waits for another program that holds apt's lock."""
+    command = ["apt-get", "-q", "-y", f"--option=DPkg::Lock::Timeout={APT_LOCK_SECONDS}", verb, *arguments]
+    run_logged(command, logs() / "apt.log", f"apt-get {verb}", env={"DEBIAN_FRONTEND": "noninteractive"})
 
 
 def require_engine_host() -> None:
@@ -127,10 +138,19 @@ def require_engine_host() -> None:
         raise HostError(
             f"root lacks the capabilities {', '.join(missing)} here", "Run it where root may make containers."
         )
-    if "overlay" not in Path("/proc/filesystems").read_text():
+    # Both are modules on many machines, which load when something first asks for them.
+    if not _has_overlay():
+        capture(["modprobe", "overlay"])
+    if not TUN.exists():
+        capture(["modprobe", "tun"])
+    if not _has_overlay():
         raise HostError("the kernel has no overlay file system", "As root: modprobe overlay")
-    if not Path("/dev/net/tun").exists():
-        raise HostError("/dev/net/tun is missing, which the container's network needs", "As root: modprobe tun")
+    if not TUN.exists():
+        raise HostError(f"{TUN} is missing, which the container's network needs", "As root: modprobe tun")
+
+
+def _has_overlay() -> bool:
+    return "overlay" in Path("/proc/filesystems").read_text()
 
 
 def certificate_bundle() -> Path | None:
@@ -157,8 +177,11 @@ class Mirrors:
 
 
 @cache
-def mirrors() -> Mirrors:
+def mirrors(*, refresh: bool = True) -> Mirrors:
     """Read the mirrors from apt, pip, Go and npm.
+
+    Args:
+        refresh: Whether root may run `apt-get update` where apt has no lists yet, without which it names no archive.
 
     Raises:
         HostError: The machine names no Debian archive.
@@ -167,16 +190,37 @@ def mirrors() -> Mirrors:
     security = os.environ.get("COWABUNGA_DEBIAN_SECURITY_MIRROR")
     if not debian and os_release().get("ID") == "debian":
         codename = os_release().get("VERSION_CODENAME", "")
-        _, text = capture(["apt-get", "indextargets", "--format", "$(SITE) $(RELEASE)", "Created-By: Packages"])
-        sites = {release: site for site, _, release in (line.partition(" ") for line in text.splitlines())}
-        debian = sites.get(codename)
-        security = security or sites.get(f"{codename}-security")
+        archives = _debian_archives()
+        if codename not in archives and refresh and is_root():
+            with store.locked("apt"):
+                _apt("update")
+            archives = _debian_archives()
+        debian = archives.get(codename)
+        security = security or archives.get(f"{codename}-security")
     if not debian:
         raise HostError(
             "no Debian archive is configured on this machine",
-            "Set COWABUNGA_DEBIAN_MIRROR (and COWABUNGA_DEBIAN_SECURITY_MIRROR) to the address of a Debian mirror.",
+            "On Debian, run apt-get update. Elsewhere set COWABUNGA_DEBIAN_MIRROR (and "
+            "COWABUNGA_DEBIAN_SECURITY_MIRROR) to the address of a Debian mirror.",
         )
     return Mirrors(debian.rstrip("/"), security.rstrip("/") if security else None, _client_environment())
+
+
+def _debian_archives() -> dict[str, str]:
+    """Code name → address of Debian's own archives that apt has lists of, not those of others for the same release."""
+    form = "$(ORIGIN)|$(COMPONENT)|$(CODENAME)|$(SITE)"
+    _, text = capture(["apt-get", "indextargets", "--format", form, "Created-By: Packages"])
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        origin, component, codename, site = (*line.split("|"), "", "", "", "")[:4]
+        if (origin, component) == ("Debian", "main"):
+            found.setdefault(codename, site)
+    return found
+
+
+def without_credentials(address: str) -> str:
+    """An address without user and password, for people and logs."""
+    return re.sub(r"(?<=://)[^/@\s]+@", "", address)
 
 
 def _client_environment() -> dict[str, str]:

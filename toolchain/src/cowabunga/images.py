@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ import yaml
 from cowabunga import console, oci, store
 from cowabunga.errors import LockedError, UsageError
 from cowabunga.host import DEBIAN_KEYRING, Mirrors, mirrors
-from cowabunga.paths import TOOLCHAIN, digest_of, logs
+from cowabunga.paths import TOOLCHAIN, cache_home, digest_of, logs
 from cowabunga.process import need, run_logged
 
 IMAGES = TOOLCHAIN / "images"
 # Raise it when this module makes other bytes from the same lock.
 RECIPE = "1"
+INSTALLED = "installed.txt"
 BASE_IMAGES = ("debian", "python")
 # No file in an image is younger than this; 2025-08-09, the day Debian 13 was released.
 SOURCE_DATE_EPOCH = 1754697600
@@ -79,9 +81,22 @@ def load(name: str) -> Spec:
 
 
 def root_tar(spec: Spec) -> Path:
-    """An uncompressed tar of an image's root file system, built where the cache has none of this lock."""
-    key = digest_of(IMAGES / f"{spec.name}.yaml", spec.lock if spec.lock.exists() else "", RECIPE)
-    entry = store.ensure(f"root-{spec.name}", key, lambda target: _bootstrap(spec, target), verify=False)
+    """An uncompressed tar of an image's root file system, built where the cache has none of this lock.
+
+    Raises:
+        LockedError: Packages are not as locked, and COWABUNGA_LOCKED=1 is set.
+    """
+    locked = read_lock(spec.lock)
+    key = digest_of(IMAGES / f"{spec.name}.yaml", spec.lock, RECIPE)
+    built = False
+
+    def build(target: Path) -> None:
+        nonlocal built
+        built = True
+        _bootstrap(spec, locked, target)
+
+    entry = store.ensure(f"root-{spec.name}", key, build, verify=False)
+    report_drift(spec, locked, read_lock(entry / INSTALLED), warn=built)
     return entry / "root.tar"
 
 
@@ -113,9 +128,7 @@ def sources_list(suite: str, machine: Mirrors) -> str:
 
 
 def read_lock(file: Path) -> dict[str, str]:
-    """Package → version of a lock file; empty where there is none yet."""
-    if not file.exists():
-        return {}
+    """Package → version of a lock file."""
     lines = (line.strip() for line in file.read_text().splitlines())
     pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
     return {name: version for name, _, version in pairs}
@@ -127,15 +140,22 @@ def write_lock(spec: Spec, versions: dict[str, str]) -> None:
     spec.lock.write_text(head + "".join(f"{name}={version}\n" for name, version in sorted(versions.items())))
 
 
-def _bootstrap(spec: Spec, target: Path) -> None:
-    """Make the root file system with mmdebstrap and note the versions that it took."""
-    tar, installed, preferences = target / "root.tar", target / "installed.txt", target / "preferences"
-    locked = read_lock(spec.lock)
+def _bootstrap(spec: Spec, locked: dict[str, str], target: Path) -> None:
+    """Make the root file system with mmdebstrap and note the versions that it took.
+
+    Args:
+        spec: The image.
+        locked: Package to version; the newest are taken where it is empty.
+        target: Receives root.tar and the list of versions.
+    """
+    tar, installed, preferences = target / "root.tar", target / INSTALLED, target / "preferences"
     # Above 1000, apt takes exactly this version, and falls back to the newest where the mirror has it no more.
     preferences.write_text(
         "".join(f"Package: {name}\nPin: version {ver}\nPin-Priority: 1001\n\n" for name, ver in locked.items())
     )
     command: list[str | Path] = [
+        # Its mounts are then never the machine's, however it ends.
+        *(need("unshare"), "--mount", "--propagation", "private"),
         need("mmdebstrap"),
         f"--variant={spec.variant}",
         f"--architectures={oci.architecture()}",
@@ -163,7 +183,6 @@ def _bootstrap(spec: Spec, target: Path) -> None:
         run_logged(command, logs() / f"root-{spec.name}.log", f"building the {spec.name} image", env=env)
     store.remove(temporary)
     preferences.unlink()
-    report_drift(spec, read_lock(installed))
 
 
 def _version_hook(spec: Spec) -> str:
@@ -175,15 +194,18 @@ def _version_hook(spec: Spec) -> str:
     return f'--customize-hook=dpkg-query --admindir="$1/var/lib/dpkg" -W -f {form}'
 
 
-def report_drift(spec: Spec, installed: dict[str, str]) -> None:
+def report_drift(spec: Spec, locked: dict[str, str], installed: dict[str, str], *, warn: bool) -> None:
     """Say which packages differ from the lock.
 
+    Args:
+        spec: The image.
+        locked: Package to version, as pinned.
+        installed: Package to version, as they are.
+        warn: Whether a difference is told where it is allowed.
+
     Raises:
-        LockedError: Some do, and COWABUNGA_LOCKED=1 is set.
+        LockedError: Some differ, and COWABUNGA_LOCKED=1 is set.
     """
-    locked = read_lock(spec.lock)
-    if not locked:  # It is being locked just now.
-        return
     changed = sorted(
         f"{name} {locked.get(name, 'absent')} → {installed.get(name, 'absent')}"
         for name in locked.keys() | installed.keys()
@@ -195,12 +217,15 @@ def report_drift(spec: Spec, installed: dict[str, str]) -> None:
     hint = f"The mirror has moved on. ./cowabunga images lock {spec.name} records what it has now."
     if os.environ.get("COWABUNGA_LOCKED") == "1":
         raise LockedError(message, hint)
-    console.warn(f"{message}. {hint}")
+    if warn:
+        console.warn(f"{message}. {hint}")
 
 
 def relock(name: str) -> Spec:
-    """Resolve an image's packages anew and write its lock."""
+    """Resolve an image's packages anew and write its lock, which stays as it is where that fails."""
     spec = load(name)
-    spec.lock.unlink(missing_ok=True)
-    write_lock(spec, read_lock(root_tar(spec).parent / "installed.txt"))
+    cache_home().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache_home(), prefix="relock-") as folder:
+        _bootstrap(spec, {}, Path(folder))
+        write_lock(spec, read_lock(Path(folder) / INSTALLED))
     return spec

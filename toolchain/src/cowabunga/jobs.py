@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -9,15 +10,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections import deque
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from cowabunga import console, dagger, engine, gotools, store
-from cowabunga.errors import EngineError, JobError, PortInUseError
+from cowabunga.errors import JobError, PortInUseError, UsageError
 from cowabunga.paths import CHECKOUT, cache_home, logs
-from cowabunga.process import classify, hint_for
+from cowabunga.process import classify, hint_for, run, watched
 
 GATEWAY_PORT = 8080
 TESTS = ("toolchain/tests", "dagger/tests", "docs/tests", "tests/bench/tests", "tests/integration")
@@ -25,6 +27,8 @@ TESTS = ("toolchain/tests", "dagger/tests", "docs/tests", "tests/bench/tests", "
 SPAN = re.compile(
     r"^\d+\s*:\s(?:┆\s)*build (?P<service>[a-z][a-z0-9-]*)(?: (?P<end>DONE|ERROR|CACHED) \[(?P<time>.*)\])?$"
 )
+# What the module says of a mistake in what it was given.
+USAGE_SIGNS = ("no service is named", "service.yaml:")
 TRACE = re.compile(r" ?\[traceparent:[0-9a-f-]+\]")
 
 
@@ -39,7 +43,8 @@ def build_all(output: Path, *, verbose: bool, as_json: bool) -> None:
     started = time.monotonic()
     before = console.last_seconds("build-all")
     console.note("building all services" + (f", last time {before:.0f} s" if before else ""))
-    call(session, ["call", "build-all", "export", "--path", str(target)], "build-all", verbose=verbose)
+    locked = ["--locked"] if os.environ.get("COWABUNGA_LOCKED") == "1" else []
+    call(session, ["call", *locked, "build-all", "export", "--path", str(target)], "build-all", verbose=verbose)
     console.remember("build-all", time.monotonic() - started)
     report = json.loads((target / "build-report.json").read_text())
     for row in report["services"]:
@@ -65,7 +70,9 @@ def show_report(report: dict[str, object], target: Path) -> None:
             cached,
         )
     console.out.print(table)
-    console.out.print(f"archives and build-report.json are in {target}")
+    for line in sorted({line for row in report["services"] for line in row["drift"]}):  # type: ignore[attr-defined]
+        console.warn(f"not as locked: {line}; ./cowabunga images lock runtime records what the mirror has")
+    console.out.print(f"archives and build-report.json are in {escape(str(target))}")
 
 
 def call(session: dagger.Session, arguments: list[str], name: str, *, verbose: bool = False) -> None:
@@ -76,42 +83,36 @@ def call(session: dagger.Session, arguments: list[str], name: str, *, verbose: b
         JobError: The command failed; the message holds the end of its output.
     """
     log = logs() / f"{name}.log"
-    environment = {**os.environ, **session.environment, "NO_COLOR": "1"}
-    tail: list[str] = []
+    tail: deque[str] = deque(maxlen=40)
     with (
-        log.open("w") as sink,
+        engine.in_use(),
+        log.open("w", buffering=1) as sink,
         subprocess.Popen(
             [str(session.program), "--progress=plain", *arguments],
             cwd=CHECKOUT,
-            env=environment,
+            env={**os.environ, **session.environment, "NO_COLOR": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
         ) as process,
+        watched(process, session.alive),
     ):
-        try:
-            for line in _lines(process):
-                sink.write(line)
-                tail = [*tail[-39:], line.rstrip()]
-                if verbose:
-                    console.err.out(line, end="")
-                elif found := SPAN.match(line.rstrip()):
-                    _show_span(found)
-        except BaseException:
-            process.terminate()
-            raise
+        for line in process.stdout or ():
+            sink.write(line)
+            tail.append(line.rstrip())
+            if verbose:
+                console.err.out(line, end="")
+            elif found := SPAN.match(line.rstrip()):
+                _show_span(found)
     if process.returncode == 0:
         return
-    text = _reason(tail)
-    message = f"dagger {' '.join(arguments[:2])} failed: {text}"
-    if session.engine == "our own engine" and not engine.status().answers:
-        raise EngineError(
-            f"the engine died during {name}", f"Run it again: the engine is started anew. Its log: {engine.log_file()}"
-        )
-    kind = classify(text, JobError)
-    raise kind(message, hint_for(kind, log))
+    if not session.alive():
+        raise engine.died(name)
+    reason = _reason(list(tail))
+    kind = UsageError if any(sign in reason for sign in USAGE_SIGNS) else classify(reason, JobError)
+    raise kind(f"dagger {' '.join(arguments[:2])} failed: {reason}", hint_for(kind, log))
 
 
 def _show_span(found: re.Match[str]) -> None:
@@ -132,12 +133,6 @@ def _reason(lines: list[str]) -> str:
     return TRACE.sub("", "\n".join(chosen)).removeprefix("Error: ").removeprefix("FunctionError: ").strip()
 
 
-def _lines(process: subprocess.Popen[str]) -> Iterator[str]:
-    if process.stdout is None:
-        raise JobError("dagger gave no output stream")
-    yield from process.stdout
-
-
 def serve(port: int, models: list[str]) -> None:
     """Serve the built images on the machine's loopback until interrupted.
 
@@ -153,11 +148,17 @@ def serve(port: int, models: list[str]) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise PortInUseError(f"port {port} is in use: {error.strerror}", "Choose another with --port.") from error
+            if error.errno != errno.EADDRINUSE:
+                raise UsageError(
+                    f"port {port} cannot be used: {error.strerror}", "Choose another with --port."
+                ) from error
+            raise PortInUseError(f"port {port} is in use", "Choose another with --port.") from error
     session = dagger.prepare()
     console.note(f"base URL http://127.0.0.1:{port}/openai/v1 once it is up; Ctrl-C ends it")
     chosen = [f"--models={model}" for model in models]
-    dagger.run(session, ["call", "serve", *chosen, "up", "--ports", f"{port}:{GATEWAY_PORT}"])
+    code = dagger.run(session, ["call", "serve", *chosen, "up", "--ports", f"{port}:{GATEWAY_PORT}"])
+    if code:
+        raise JobError(f"serving ended with exit code {code}", "What dagger said is above.")
 
 
 def test(arguments: list[str]) -> None:
@@ -167,14 +168,13 @@ def test(arguments: list[str]) -> None:
         JobError: A test failed.
     """
     session = dagger.prepare()
-    paths = [] if any((CHECKOUT / argument.split("::")[0]).exists() for argument in arguments) else TESTS
-    command = [sys.executable, "-m", "pytest", *paths, *arguments]
+    chosen = any(("/" in argument or ".py" in argument) and not argument.startswith("-") for argument in arguments)
+    command = [sys.executable, "-m", "pytest", *([] if chosen else TESTS), *arguments]
     path = f"{session.program.parent}:{os.environ.get('PATH', os.defpath)}"
-    finished = subprocess.run(
-        command, cwd=CHECKOUT, env={**os.environ, **session.environment, "PATH": path}, check=False
-    )
-    if finished.returncode:
-        raise JobError(f"the tests failed (pytest ended with {finished.returncode})")
+    with engine.in_use():
+        code = run(command, env={**session.environment, "PATH": path}, cwd=CHECKOUT)
+    if code:
+        raise JobError(f"the tests failed (pytest ended with {code})")
 
 
 def bench(arguments: list[str]) -> None:
@@ -203,3 +203,20 @@ def clean() -> None:
             freed += sum(file.lstat().st_size for file in entry.rglob("*") if file.is_file())
             store.remove(entry)
     console.note(f"freed {freed / 1e6:.0f} MB in {cache_home()}")
+
+
+def clean_all() -> None:
+    """Stop the engine and remove the whole cache.
+
+    Raises:
+        UsageError: What COWABUNGA_HOME names is not a cache of ours.
+    """
+    home = cache_home()
+    if home.exists() and not (home / "locks").is_dir():
+        raise UsageError(f"{home} is not a cache of ours, so it stays", "Check COWABUNGA_HOME.")
+    engine.prune()
+    for entry in home.iterdir():
+        # Locks stay: another launcher may hold one. The environments go too; this process is already loaded.
+        if entry.name != "locks":
+            store.remove(entry)
+    console.note(f"removed what was in {home}")

@@ -6,8 +6,11 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 from cowabunga.errors import CowabungaError, DiskFullError, HostError, JobError, MirrorError
 from cowabunga.paths import cache_home
@@ -33,7 +36,17 @@ MIRROR_SIGNS = (
     "tls handshake timeout",
     "failed to fetch",
     "error sending request",
+    "connection reset by peer",
+    "no route to host",
+    "certificate verify failed",
+    "x509: ",
+    "502 bad gateway",
+    "503 service unavailable",
+    "hash sum mismatch",
 )
+TAIL_LINES = 12
+# A child that was asked to end gets this long to clean up.
+GRACE_SECONDS = 60
 
 
 def classify(text: str, fallback: type[CowabungaError] = JobError) -> type[CowabungaError]:
@@ -98,23 +111,79 @@ def run_logged(
         sink.write(f"$ {shlex.join(arguments)}\n".encode())
         sink.flush()
         start = sink.tell()
-        finished = subprocess.run(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **(env or {})},
-            cwd=cwd,
-            check=False,
-        )
-    if finished.returncode == 0:
+        code = run(arguments, stdout=sink, env=env, cwd=cwd)
+    if code == 0:
         return
     with log.open("rb") as source:
         source.seek(start)
-        text = source.read().decode(errors="replace")
-    tail = "\n".join(f"    {line}" for line in text.strip().splitlines()[-12:])
-    kind = classify(text, fallback)
-    raise kind(f"{what} failed with exit code {finished.returncode}:\n{tail}", hint_for(kind, log))
+        tail = source.read().decode(errors="replace").strip().splitlines()[-TAIL_LINES:]
+    kind = classify("\n".join(tail), fallback)
+    shown = "\n".join(f"    {line}" for line in tail)
+    raise kind(f"{what} failed with exit code {code}:\n{shown}", hint_for(kind, log))
+
+
+def run(
+    arguments: Sequence[str],
+    *,
+    stdout: IO[bytes] | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    alive: Callable[[], bool] = lambda: True,
+) -> int:
+    """Run a program to its end; its exit code.
+
+    Where this process is interrupted the program is asked to end too, and gets time to clean up, before the
+    interruption goes on.
+
+    Args:
+        arguments: Program and arguments.
+        stdout: Receives standard output and error; the program has this process's own, and its input, where None.
+        env: Variables added to the environment.
+        cwd: Working directory.
+        alive: Whether what the program talks to is still there; where it is not, the program is ended.
+    """
+    with (
+        subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL if stdout else None,
+            stdout=stdout,
+            stderr=subprocess.STDOUT if stdout else None,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+        ) as process,
+        watched(process, alive),
+    ):
+        return process.wait()
+
+
+@contextmanager
+def watched(process: subprocess.Popen[Any], alive: Callable[[], bool]) -> Iterator[None]:
+    """End a process where what it talks to is gone, or where this process is interrupted meanwhile."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(1):
+            if not alive():
+                end(process)
+                return
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    except BaseException:
+        end(process)
+        raise
+    finally:
+        over.set()
+
+
+def end(process: subprocess.Popen[Any]) -> None:
+    """Ask a process to end; kill it where it does not within its grace."""
+    process.terminate()
+    try:
+        process.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def capture(command: Sequence[str | Path], *, timeout: float = 60) -> tuple[int, str]:

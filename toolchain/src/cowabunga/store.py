@@ -26,16 +26,22 @@ MANIFEST = ".manifest.json"
 
 
 @contextmanager
-def locked(name: str) -> Iterator[None]:
-    """Hold an exclusive lock of the cache; the kernel drops it when the process ends, however it ends."""
+def locked(name: str, *, shared: bool = False) -> Iterator[None]:
+    """Hold a lock of the cache; the kernel drops it when the process ends, however it ends.
+
+    Args:
+        name: Of the lock.
+        shared: Whether others may hold it too, if they ask for it shared.
+    """
+    mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     directory = cache_home() / "locks"
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / f"{name}.lock").open("w") as handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, mode | fcntl.LOCK_NB)
         except BlockingIOError:
             console.note(f"another launcher is at work on {name}: waiting for it")
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            fcntl.flock(handle, mode)
         yield
 
 
@@ -78,18 +84,19 @@ def ensure(kind: str, key: str, build: Callable[[Path], None], *, verify: bool =
 
 
 def is_sound(entry: Path, *, verify: bool) -> bool:
-    """Whether an entry exists and its files are as the manifest says."""
+    """Whether an entry exists and its files are as the manifest says.
+
+    A file of the noted size and time is taken as unchanged; with another time its SHA-256 sum is compared, if `verify`.
+    """
     try:
         manifest = json.loads((entry / MANIFEST).read_text())
+        for name, (size, modified, sha256) in manifest.items():
+            file = entry / name
+            found = file.lstat()
+            if found.st_size != size or (verify and found.st_mtime_ns != modified and _sha256(file) != sha256):
+                return False
     except (OSError, ValueError):
         return False
-    for name, (size, sha256) in manifest.items():
-        file = entry / name
-        try:
-            if file.lstat().st_size != size or (verify and _sha256(file) != sha256):
-                return False
-        except OSError:
-            return False
     return True
 
 
@@ -103,7 +110,7 @@ def remove(path: Path) -> None:
 
 def _write_manifest(entry: Path) -> None:
     files = sorted(p for p in entry.rglob("*") if p.is_file() and not p.is_symlink())
-    manifest = {p.relative_to(entry).as_posix(): (p.lstat().st_size, _sha256(p)) for p in files}
+    manifest = {p.relative_to(entry).as_posix(): (p.lstat().st_size, p.lstat().st_mtime_ns, _sha256(p)) for p in files}
     (entry / MANIFEST).write_text(json.dumps(manifest))
 
 
