@@ -79,7 +79,7 @@ def test_the_report_says_what_the_archive_holds(built: Built, service: str) -> N
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_the_image_runs_as_nobody_without_a_shell(built: Built, service: str) -> None:
+def test_the_image_runs_as_nobody_by_an_entry_point_in_exec_form(built: Built, service: str) -> None:
     _, _, config = documents(built.archive(service))
     assert config["config"]["User"] == "65532:65532"
     assert config["config"]["Entrypoint"][0] == "python3"
@@ -107,8 +107,11 @@ def test_an_unchanged_build_is_cached_and_gives_the_same_digests(built: Built, c
     assert [row["digest"] for row in report["services"]] == [row["digest"] for row in built.report["services"]]
 
 
+@pytest.mark.usefixtures("built")
 def test_progress_says_what_is_built(cowabunga: Run, tmp_path: Path) -> None:
-    shown = cowabunga("build-all", "--output", tmp_path).stderr
+    finished = cowabunga("build-all", "--output", tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    shown = finished.stderr
     for service in SERVICES:
         assert f"build {service}" in shown
     assert "last time" in shown

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import httpx
 import openai
@@ -25,23 +26,21 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def base_url() -> Iterator[str]:
-    """The stack, served on the machine's loopback by `dagger call serve up`."""
+def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The stack, served on the machine's loopback by `./cowabunga serve`."""
     port = free_port()
-    command = ["dagger", "--progress=plain", "call", "serve", "up", "--ports", f"{port}:8080"]
-    with subprocess.Popen(
-        command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
+    log = tmp_path_factory.mktemp("stack") / "serve.log"
+    command = [CHECKOUT / "cowabunga", "serve", "--port", str(port)]
+    with log.open("w") as sink, subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT) as process:
         try:
             deadline = time.monotonic() + START_SECONDS
             while True:
-                assert process.poll() is None, process.stdout.read() if process.stdout else ""
-                assert time.monotonic() < deadline, "the stack did not come up"
-                try:
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, f"the stack did not come up: {log.read_text()}"
+                with suppress(httpx.TransportError):
                     if httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=2).is_success:
                         break
-                except httpx.TransportError:
-                    time.sleep(0.2)
+                time.sleep(0.2)
             yield f"http://127.0.0.1:{port}/openai/v1"
         finally:
             process.terminate()

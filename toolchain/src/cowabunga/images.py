@@ -19,7 +19,7 @@ from cowabunga.process import need, run_logged
 
 IMAGES = TOOLCHAIN / "images"
 # Raise it when this module makes other bytes from the same lock.
-RECIPE = "1"
+RECIPE = "2"
 INSTALLED = "installed.txt"
 BASE_IMAGES = ("debian", "python")
 # No file in an image is younger than this; 2025-08-09, the day Debian 13 was released.
@@ -37,6 +37,9 @@ VOLATILE = (
     "etc/apt/preferences.d/lock",
     "etc/hostname",
     "etc/resolv.conf",
+    # Owned by apt's own user or by root, as that user could reach the place of building or not; apt makes them anew.
+    "var/cache/apt/archives/partial",
+    "var/lib/apt/lists/partial",
 )
 
 
@@ -171,7 +174,7 @@ def _bootstrap(spec: Spec, locked: dict[str, str], target: Path) -> None:
         command.append(f'--customize-hook=chroot "$1" sh -euc {shlex.quote(spec.setup)}')
     command += [
         f"{_version_hook(spec)} > {shlex.quote(str(installed))}",
-        '--customize-hook=cd "$1" && rm -f ' + " ".join(VOLATILE),
+        '--customize-hook=cd "$1" && rm -rf ' + " ".join(VOLATILE),
         spec.suite,
         tar,
         *sources_list(spec.suite, mirrors()).splitlines(),

@@ -1,0 +1,7 @@
+"""What all tests need."""
+
+import signal
+
+# A runner in the background starts its programs with Ctrl-C ignored, which everything that they start would inherit,
+# also what the tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
