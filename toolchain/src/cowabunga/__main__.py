@@ -23,7 +23,7 @@ def main() -> int:
     # The registry's unprivileged user must be able to read what is made here.
     os.umask(0o022)
     try:
-        app()
+        app(prog_name="cowabunga")
     except CowabungaError as error:
         console.show_error(error)
         return error.exit_code

@@ -4,7 +4,7 @@
 | --- | --- |
 | 0 | done |
 | 1 | the job itself failed: a build, a test, a scan |
-| 2 | wrong usage: unknown command, option, service |
+| 2 | wrong usage: an unknown command, option, tool or image; a wrong service.yaml |
 | 3 | the machine lacks something that only its owner can install or allow |
 | 4 | a package mirror cannot be reached or refused a package |
 | 5 | the disk is full |
