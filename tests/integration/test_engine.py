@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -268,3 +269,18 @@ def test_doctor_explains_the_machine(home: Path) -> None:
     told = launch(home, "doctor", "--json")
     names = {check["name"] for check in json.loads(told.stdout)}
     assert {"system", "user", "packages", "containers", "capabilities", "mirrors", "disk", "tools", "engine"} <= names
+
+
+def test_a_damaged_base_image_is_told_and_the_next_start_makes_it_anew(home: Path) -> None:
+    for kind in ("image-debian", "image-python"):
+        real = (home / kind).resolve()
+        shutil.copytree(real, own(home, kind), dirs_exist_ok=True)
+    newest = max((home / "image-debian").iterdir(), key=lambda entry: entry.stat().st_mtime)
+    blob = max((newest / "blobs" / "sha256").iterdir(), key=lambda file: file.stat().st_size)
+    content = bytearray(blob.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    blob.write_bytes(content)
+    failed = launch(home, "engine", "up")
+    assert failed.returncode == 6, failed.stderr
+    assert "base image" in failed.stderr
+    assert launch(home, "engine", "up").returncode == 0

@@ -51,8 +51,10 @@ async def go_tool(source: dagger.Directory, name: str) -> dagger.File:
             ]
         )
         .with_env_variable("PATH", "/go-program/go/bin:$PATH", expand=True)
-        .with_mounted_cache("/root/go/pkg/mod", dag.cache_volume("cowabungaai-go-modules"))
-        .with_mounted_cache("/root/.cache/go-build", dag.cache_volume("cowabungaai-go-build"))
+        .with_env_variable("GOMODCACHE", "/go-cache/modules")
+        .with_env_variable("GOCACHE", "/go-cache/build")
+        .with_mounted_cache("/go-cache/modules", dag.cache_volume("cowabungaai-go-modules"))
+        .with_mounted_cache("/go-cache/build", dag.cache_volume("cowabungaai-go-build"))
         .with_env_variable("GOTOOLCHAIN", "local")
         .with_env_variable("GOWORK", "off")
     )

@@ -351,6 +351,7 @@ def _engine_container(root: Path) -> Container:
 
 def _registry_container(program: Path, engine_pid: int) -> Container:
     root, data = run_home() / "registry-root", registry_storage()
+    store.remove(data)  # Filled anew at every start, within a second, so that no damage lasts.
     for path in (*(root / name for name in ("proc", "dev", "sys", "run", "tmp", "data", "etc")), data):
         path.mkdir(parents=True, exist_ok=True)
     shutil.chown(data, UNPRIVILEGED, UNPRIVILEGED)
@@ -392,6 +393,8 @@ def _push_base_images(engine_pid: int) -> None:
     if code != 0:
         if container.pid_of(ENGINE) is None:
             raise _silence("the engine ended right after its start")
+        for name in images.BASE_IMAGES:
+            store.remove(images.layout(name))  # Where one is damaged the next run makes it anew.
         raise EngineError(
             f"the base images could not be put into the registry: {text}", f"Its log: {logs() / 'registry.log'}"
         )
