@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,11 +93,24 @@ def test_an_image_serves_with_a_read_only_root_no_capability_and_no_network(
     assert "uid=65532" in run_inside(name, "python3", "-c", "import os; print(f'uid={os.getuid()}')").stdout
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user can enter, unlike a home directory or pytest's own."""
+    folder = Path(tempfile.mkdtemp(dir="/var/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
 @pytest.mark.parametrize("image", images.BASE_IMAGES)
-def test_the_same_packages_give_the_same_digest(image: str, tmp_path: Path) -> None:
+def test_the_same_packages_give_the_same_digest(image: str, open_folder: Path) -> None:
     known = oci.manifest_digest(images.layout(image))
     code = f"from cowabunga import images, oci; print(oci.manifest_digest(images.layout({image!r})))"
-    environment = {**os.environ, "COWABUNGA_HOME": str(tmp_path), "PYTHONPATH": str(CHECKOUT / "toolchain" / "src")}
+    environment = {
+        **os.environ,
+        "COWABUNGA_HOME": str(open_folder),
+        "PYTHONPATH": str(CHECKOUT / "toolchain" / "src"),
+    }
     again = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert again.stdout.split()[-1] == known

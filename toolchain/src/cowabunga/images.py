@@ -19,7 +19,7 @@ from cowabunga.process import need, run_logged
 
 IMAGES = TOOLCHAIN / "images"
 # Raise it when this module makes other bytes from the same lock.
-RECIPE = "2"
+RECIPE = "3"
 INSTALLED = "installed.txt"
 BASE_IMAGES = ("debian", "python")
 # No file in an image is younger than this; 2025-08-09, the day Debian 13 was released.
@@ -37,9 +37,6 @@ VOLATILE = (
     "etc/apt/preferences.d/lock",
     "etc/hostname",
     "etc/resolv.conf",
-    # Owned by apt's own user or by root, as that user could reach the place of building or not; apt makes them anew.
-    "var/cache/apt/archives/partial",
-    "var/lib/apt/lists/partial",
 )
 
 
@@ -174,13 +171,14 @@ def _bootstrap(spec: Spec, locked: dict[str, str], target: Path) -> None:
         command.append(f'--customize-hook=chroot "$1" sh -euc {shlex.quote(spec.setup)}')
     command += [
         f"{_version_hook(spec)} > {shlex.quote(str(installed))}",
-        '--customize-hook=cd "$1" && rm -rf ' + " ".join(VOLATILE),
+        '--customize-hook=cd "$1" && rm -f ' + " ".join(VOLATILE),
         spec.suite,
         tar,
         *sources_list(spec.suite, mirrors()).splitlines(),
     ]
     temporary = target / "tmp"
-    temporary.mkdir()
+    # apt's own user must reach it nowhere: the owner of two of apt's folders would tell whether it could.
+    temporary.mkdir(mode=0o700)
     env = {"SOURCE_DATE_EPOCH": str(SOURCE_DATE_EPOCH), "TMPDIR": str(temporary), "DEBIAN_FRONTEND": "noninteractive"}
     with console.step(f"building the {spec.name} root file system from Debian packages", f"root-{spec.name}"):
         run_logged(command, logs() / f"root-{spec.name}.log", f"building the {spec.name} image", env=env)
