@@ -34,9 +34,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text."
 
 @app.command("build-all")
 def build_all(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where images/ and build-report.json go.")] = Path(
-        "dist"
-    ),
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", file_okay=False, readable=False, help="Where images/ and build-report.json go."),
+    ] = Path("dist"),
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show everything that the engine says.")] = False,
     as_json: Json = False,
 ) -> None:

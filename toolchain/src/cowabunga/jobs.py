@@ -40,6 +40,7 @@ def build_all(output: Path, *, verbose: bool, as_json: bool) -> None:
     """
     session = dagger.prepare()
     target = output.absolute()
+    target.mkdir(parents=True, exist_ok=True)  # The CLI would make a folder that only its owner can enter.
     started = time.monotonic()
     before = console.last_seconds("build-all")
     console.note("building all services" + (f", last time {before:.0f} s" if before else ""))
