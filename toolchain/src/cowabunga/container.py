@@ -227,7 +227,7 @@ def connect(pid: int, log: Path) -> int:
         The process id of slirp4netns.
 
     Raises:
-        EngineError: It did not come up within 10 s.
+        EngineError: It ended before the network was up.
     """
     reader, writer = os.pipe()
     with log.open("ab") as sink:

@@ -18,8 +18,8 @@ from cowabunga.errors import EngineError
 ADDRESS = "127.0.0.1:5000"
 
 
-def push(client: httpx.Client, layout: Path, name: str, tag: str) -> bool:
-    """Upload an image unless the registry has it under this tag.
+def push(client: httpx.Client, layout: Path, name: str, tag: str) -> None:
+    """Upload an image under a tag; blobs that the registry has already are left out.
 
     Args:
         client: With the registry's address as base URL.
@@ -27,23 +27,16 @@ def push(client: httpx.Client, layout: Path, name: str, tag: str) -> bool:
         name: Repository, such as library/debian.
         tag: Tag, such as trixie-slim.
 
-    Returns:
-        Whether anything was uploaded.
-
     Raises:
         httpx.HTTPError: The registry refused it.
     """
     digest = oci.manifest_digest(layout)
-    known = client.head(f"/v2/{name}/manifests/{tag}", headers={"Accept": oci.MANIFEST_TYPE})
-    if known.is_success and known.headers.get("Docker-Content-Digest") == digest:
-        return False
     manifest = oci.blob(layout, digest).read_bytes()
     described = json.loads(manifest)
     for part in (described["config"], *described["layers"]):
         _push_blob(client, name, part["digest"], oci.blob(layout, part["digest"]))
     sent = client.put(f"/v2/{name}/manifests/{tag}", content=manifest, headers={"Content-Type": oci.MANIFEST_TYPE})
     sent.raise_for_status()
-    return True
 
 
 def _push_blob(client: httpx.Client, name: str, digest: str, file: Path) -> None:
@@ -65,8 +58,7 @@ def main(arguments: list[str]) -> None:
             layout, _, reference = argument.rpartition("=")
             name, _, tag = reference.rpartition(":")
             try:
-                if push(client, Path(layout), name, tag):
-                    print(f"pushed {reference}")
+                push(client, Path(layout), name, tag)
             except httpx.HTTPError as error:
                 raise EngineError(f"the base image registry refused {reference}: {error}") from error
 
