@@ -13,19 +13,25 @@ import typer
 from rich.table import Table
 
 from bench import launcher, machine, measure, page, report
+from bench.ends import exit_codes
+from bench.gateway.command import gateway
 from cowabunga import console, dagger, store
-from cowabunga.errors import CowabungaError
 from cowabunga.paths import CHECKOUT, DIST, cache_home, logs
 
-LIMIT_EXCEEDED, INTERRUPTED = 1, 130
+LIMIT_EXCEEDED = 1
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.command(
+    epilog="Exit codes: 0 done, 1 a target failed or answered wrongly, 130 interrupted; else the launcher's own."
+)(gateway)
 
 
-@app.command(
-    epilog="Exit codes: 0 done, 1 a hard limit is exceeded, 130 interrupted; a command that failed: the launcher's own."
+@app.callback(
+    invoke_without_command=True,
+    epilog="Exit codes: 0 done, 1 a hard limit is exceeded, 130 interrupted; else the code of what failed.",
 )
 def bench(
+    context: typer.Context,
     *,
     repeats: Annotated[int, typer.Option("--repeats", "-n", min=1, help="Runs of each warm measure.")] = 5,
     cold: Annotated[
@@ -43,14 +49,10 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Measure seconds and bytes of the main job; writes bench.json and bench.html."""
-    try:
+    if context.invoked_subcommand:
+        return
+    with exit_codes("interrupted; the benchmark's own engine is removed"):
         code = run(measure.Plan(repeats, cold, package), output.absolute(), compare, as_json=as_json)
-    except CowabungaError as error:
-        console.show_error(error)
-        raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
-        console.err.print("interrupted; the benchmark's own engine is removed")
-        raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(code)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.report import Machine
@@ -33,8 +34,13 @@ def cpu_model(text: str) -> str:
     return " ".join(found.group(1).split()) if found else platform.machine()
 
 
-def versions(checkout: Path) -> dict[str, str]:
-    """Versions by name: the sources' commit where git knows it, the pinned tools', Python's."""
-    found = {name: gotools.load(name).version for name in TOOLS} | {"python": platform.python_version()}
+def versions(checkout: Path, tools: Sequence[str] = TOOLS) -> dict[str, str]:
+    """Versions by name: the sources' commit where git knows it, the pinned tools', Python's.
+
+    Args:
+        checkout: Folder of the sources.
+        tools: Names of the tools.
+    """
+    found = {name: gotools.load(name).version for name in tools} | {"python": platform.python_version()}
     code, commit = capture(["git", "-C", checkout, "describe", "--always", "--dirty", "--abbrev=12"])
     return {"sources": commit, **found} if code == 0 else found

@@ -75,10 +75,8 @@ def render(report: BenchReport, earlier: BenchReport | None = None) -> str:
         report: What was measured.
         earlier: A report to set beside it.
     """
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.filters.update(amount=amount, bounds=bounds, day=day)
+    environment = templates()
+    environment.filters.update(amount=amount, bounds=bounds)
     changes = compare(report, earlier)
     return environment.get_template("page.html.j2").render(
         report=report,
@@ -87,6 +85,19 @@ def render(report: BenchReport, earlier: BenchReport | None = None) -> str:
         charts=[chart(name, changes) for name in GROUPS if any(change.now.group == name for change in changes)],
         judged=[measure for measure in report.measures if measure.goal is not None or not measure.within_limit],
     )
+
+
+def templates(*folders: Path) -> Environment:
+    """Templates of these folders and of this page, in one style.
+
+    Args:
+        folders: Where templates are looked for first.
+    """
+    environment = Environment(
+        loader=FileSystemLoader([*folders, TEMPLATES]), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters.update(day=day)
+    return environment
 
 
 def chart(name: Group, changes: list[Change]) -> Chart:

@@ -5,7 +5,8 @@ from collections.abc import AsyncGenerator, Sequence
 
 from cowabungaai_sdk.backend import ChatDelta
 from cowabungaai_sdk.errors import InvalidRequestError
-from cowabungaai_sdk.v1.chat_pb2 import FINISH_REASON_UNSPECIFIED, ChatRequest, Usage
+from cowabungaai_sdk.v1.chat_pb2 import ChatRequest
+from cowabungaai_sdk.v1.common_pb2 import FINISH_REASON_UNSPECIFIED, Usage
 from cowabungaai_sdk.v1.models_pb2 import CAPABILITY_CHAT, Model
 
 
@@ -13,6 +14,7 @@ class Stuck:
     """Sends one word, then nothing more; knows when it was cancelled."""
 
     def __init__(self) -> None:
+        self.begun = asyncio.Event()
         self.cancelled = asyncio.Event()
 
     async def load(self) -> None:
@@ -26,6 +28,7 @@ class Stuck:
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
         yield ChatDelta("one")
+        self.begun.set()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
-
 from cowabungaai_api.__main__ import main
 
 Start = Callable[..., subprocess.Popen[str]]

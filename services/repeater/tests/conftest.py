@@ -1,12 +1,16 @@
 """The repeater, served over real gRPC on loopback."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 
 import pytest
 
 from cowabungaai_repeater.backend import Repeater
-from cowabungaai_sdk.client import ChatClient
+from cowabungaai_repeater.config import RepeaterConfig
+from cowabungaai_sdk.client import BackendClient
 from cowabungaai_sdk.server import BackendServer, ServerConfig
+
+Serve = Callable[..., Awaitable[BackendClient]]
 
 
 @pytest.fixture
@@ -16,11 +20,21 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[ChatClient]:
-    """A client of a repeater that runs."""
-    server = BackendServer(Repeater(), ServerConfig("127.0.0.1", 0, drain_s=0))
-    port = await server.start()
-    await server.load()
-    async with ChatClient(f"127.0.0.1:{port}", timeout_s=5) as connected:
-        yield connected
-    await server.stop()
+async def serve() -> AsyncIterator[Serve]:
+    """Serves repeaters; stops them at the end."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**settings: object) -> BackendClient:
+            server = BackendServer(Repeater(RepeaterConfig(**settings)), ServerConfig("127.0.0.1", 0, drain_s=0))
+            port = await server.start()
+            stack.push_async_callback(server.stop)
+            await server.load()
+            return await stack.enter_async_context(BackendClient(f"127.0.0.1:{port}", timeout_s=5))
+
+        yield start
+
+
+@pytest.fixture
+async def client(serve: Serve) -> BackendClient:
+    """A client of a repeater with its defaults."""
+    return await serve()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from cowabungaai_sdk.backend import Backend
-from cowabungaai_sdk.client import ChatClient
+from cowabungaai_sdk.client import BackendClient
 from cowabungaai_sdk.server import BackendServer, ServerConfig
 from cowabungaai_sdk.v1.chat_pb2 import ROLE_USER, ChatMessage, ChatRequest, ContentPart
 
@@ -17,7 +17,7 @@ class Served:
     """A backend that is served, and a client of it."""
 
     server: BackendServer
-    client: ChatClient
+    client: BackendClient
     target: str
 
 
@@ -48,6 +48,6 @@ async def serve() -> AsyncIterator[Serve]:
             stack.push_async_callback(server.stop)
             if load:
                 await server.load()
-            return Served(server, await stack.enter_async_context(ChatClient(target, timeout_s=5)), target)
+            return Served(server, await stack.enter_async_context(BackendClient(target, timeout_s=5)), target)
 
         yield start

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from cowabungaai_sdk.client import ChatClient
+from cowabungaai_sdk.backend import ChatDelta
 from cowabungaai_sdk.errors import (
     BackendFailedError,
     BackendTimeoutError,
@@ -15,8 +15,14 @@ from cowabungaai_sdk.errors import (
 )
 from cowabungaai_sdk.logs import JsonFormatter
 from cowabungaai_sdk.server import BackendServer, ServerConfig
-from cowabungaai_sdk.v1.chat_pb2 import FINISH_REASON_STOP, FINISH_REASON_UNSPECIFIED, Usage
-from sample_backends import Broken, Endless, Gated, Picky, Words
+from cowabungaai_sdk.v1.chat_pb2 import ContentPart
+from cowabungaai_sdk.v1.common_pb2 import (
+    FINISH_REASON_STOP,
+    FINISH_REASON_TOOL_CALLS,
+    FINISH_REASON_UNSPECIFIED,
+    Usage,
+)
+from sample_backends import Broken, Everything, Gated, Picky, Scripted, Words
 
 pytestmark = pytest.mark.anyio
 
@@ -41,25 +47,30 @@ async def test_answers_have_ids_of_their_own(serve, request_):
 
 async def test_stream_comes_in_pieces(serve, request_):
     client = (await serve(Words())).client
-    assert [chunk.choices[0].text async for chunk in client.stream(request_)] == ["one", " two", " three", ""]
+    assert [chunk.choices[0].text async for chunk in client.chat_stream(request_)] == ["one", " two", " three", ""]
 
 
-async def test_stream_has_one_id_and_time(serve, request_):
-    client = (await serve(Words())).client
-    assert len({(chunk.id, chunk.created) async for chunk in client.stream(request_)}) == 1
+async def test_only_first_chunk_has_id_time_model_and_fingerprint(serve, request_):
+    client = (await serve(Everything())).client
+    request_.n = 1
+    chunks = [chunk async for chunk in client.chat_stream(request_)]
+    heads = [bool(chunk.id and chunk.created and chunk.model and chunk.system_fingerprint) for chunk in chunks]
+    tails = [bool(chunk.id or chunk.created or chunk.model or chunk.system_fingerprint) for chunk in chunks[1:]]
+    assert (heads[0], any(tails)) == (True, False)
 
 
 async def test_only_last_chunk_has_reason_and_usage(serve, request_):
     client = (await serve(Words())).client
-    ends = [(chunk.choices[0].finish_reason, chunk.HasField("usage")) async for chunk in client.stream(request_)]
+    ends = [(chunk.choices[0].finish_reason, chunk.HasField("usage")) async for chunk in client.chat_stream(request_)]
     assert ends == [(FINISH_REASON_UNSPECIFIED, False)] * 3 + [(FINISH_REASON_STOP, True)]
 
 
 async def test_zero_arrives_as_zero_and_unset_as_unset(serve, request_):
     backend = Words()
-    request_.temperature = 0
+    request_.sampling.temperature = 0
     await (await serve(backend)).client.chat(request_)
-    assert (backend.request.HasField("temperature"), backend.request.HasField("top_p")) == (True, False)
+    sampling = backend.request.sampling
+    assert (sampling.HasField("temperature"), sampling.HasField("top_p")) == (True, False)
 
 
 async def test_models_are_listed(serve):
@@ -70,24 +81,8 @@ async def test_models_are_listed(serve):
 async def test_unknown_model_is_refused_with_the_right_ones(serve, request_):
     request_.model = "wrods"
     client = (await serve(Words())).client
-    with pytest.raises(ModelNotFoundError, match="no chat model 'wrods' here; there is words"):
+    with pytest.raises(ModelNotFoundError, match="no model 'wrods' here; there is words"):
         await client.chat(request_)
-
-
-async def test_empty_conversation_is_refused(serve, request_):
-    del request_.messages[:]
-    client = (await serve(Words())).client
-    with pytest.raises(InvalidRequestError) as raised:
-        await client.chat(request_)
-    assert raised.value.param == "messages"
-
-
-async def test_message_without_role_is_refused(serve, request_):
-    request_.messages[0].ClearField("role")
-    client = (await serve(Words())).client
-    with pytest.raises(InvalidRequestError) as raised:
-        await client.chat(request_)
-    assert raised.value.param == "messages[0].role"
 
 
 async def test_backend_refusal_names_its_parameter(serve, request_):
@@ -108,7 +103,7 @@ async def test_failure_in_mid_stream_follows_the_first_chunk(serve, request_):
     client, texts = (await serve(Broken())).client, []
 
     async def read():
-        async for chunk in client.stream(request_):
+        async for chunk in client.chat_stream(request_):
             texts.append(chunk.choices[0].text)
 
     with pytest.raises(BackendFailedError):
@@ -126,10 +121,55 @@ async def test_logs_hold_no_conversation(serve, request_, caplog):
     assert not any("secret" in line for line in lines)
 
 
-async def test_answer_without_usage_is_the_backends_failure(serve, request_):
-    client = (await serve(Endless())).client
-    with pytest.raises(BackendFailedError, match="without usage"):
-        await client.chat(request_)
+async def test_choices_are_collected_with_all_their_parts(serve, request_):
+    request_.n = 2
+    response = await (await serve(Everything())).client.chat(request_)
+    assert response.system_fingerprint == "everything-1"
+    assert [choice.index for choice in response.choices] == [0, 1]
+    choice = response.choices[1]
+    assert list(choice.message.content) == [ContentPart(text="yes"), ContentPart(refusal="no")]
+    assert choice.message.reasoning == "hmm"
+    call = choice.message.tool_calls[0]
+    assert (call.id, call.name, call.arguments) == ("call_1", "look", '{"a": 1}')
+    assert [item.token for item in choice.logprobs.content] == ["yes"]
+    assert choice.finish_reason == FINISH_REASON_TOOL_CALLS
+
+
+async def test_stream_passes_all_parts_on(serve, request_):
+    request_.n = 2
+    client = (await serve(Everything())).client
+    chunks = [chunk async for chunk in client.chat_stream(request_)]
+    pieces = [choice for chunk in chunks for choice in chunk.choices if choice.index == 1]
+    assert "".join(piece.reasoning for piece in pieces) == "hmm"
+    assert "".join(call.arguments for piece in pieces for call in piece.tool_calls) == '{"a": 1}'
+    assert (len(chunks[-1].choices), chunks[-1].usage.completion_tokens) == (0, 2)
+
+
+END = ChatDelta(finish_reason=FINISH_REASON_STOP)
+USAGE = ChatDelta(usage=Usage())
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("deltas", "message"),
+    [
+        ([ChatDelta("one"), END], "ended without usage"),
+        ([ChatDelta("one"), USAGE], "without a finish reason of choice 0"),
+        ([END, USAGE, ChatDelta("one")], "went on after its usage"),
+        ([END, ChatDelta("one")], "a piece of choice 0, which ended or is none"),
+        ([ChatDelta("one", index=1)], "a piece of choice 1, which ended or is none"),
+    ],
+)
+async def test_answer_that_breaks_the_interface_is_the_backends_failure(serve, request_, deltas, message, stream):
+    client = (await serve(Scripted(*deltas))).client
+
+    async def ask():
+        if not stream:
+            return await client.chat(request_)
+        return [chunk async for chunk in client.chat_stream(request_)]
+
+    with pytest.raises(BackendFailedError, match=message):
+        await ask()
 
 
 async def test_deadline_ends_the_call(serve, request_):
@@ -148,24 +188,11 @@ async def test_deadline_reaches_the_backend(serve, request_):
 
 async def test_closing_a_stream_stops_the_backend_within_100_ms(serve, request_):
     backend = Gated()
-    stream = (await serve(backend)).client.stream(request_)
+    stream = (await serve(backend)).client.chat_stream(request_)
     await anext(stream)
     await backend.begun.wait()
     await stream.aclose()
     await asyncio.wait_for(backend.cancelled.wait(), 0.1)
-
-
-async def test_oversized_message_is_refused(serve, request_):
-    client = (await serve(Words(), max_message_bytes=1000)).client
-    request_.messages[0].content[0].text = "x" * 2000
-    with pytest.raises(BackendFailedError, match="RESOURCE_EXHAUSTED"):
-        await client.chat(request_)
-
-
-async def test_unreachable_backend_is_unavailable(free_tcp_port, request_):
-    async with ChatClient(f"127.0.0.1:{free_tcp_port}") as client:
-        with pytest.raises(BackendUnavailableError, match=f"127.0.0.1:{free_tcp_port}"):
-            await client.models()
 
 
 async def test_client_finds_a_restarted_backend(serve, request_):

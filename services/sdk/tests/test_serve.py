@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,7 +25,7 @@ def start() -> Iterator[Start]:
             [sys.executable, "-m", "cowabungaai_sdk.serve", *arguments],
             env={
                 **os.environ,
-                "PYTHONPATH": str(Path(__file__).parent),
+                "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.getenv("PYTHONPATH")])]),
                 "COWABUNGAAI_HOST": "127.0.0.1",
                 **environment,
             },
@@ -83,7 +85,56 @@ def test_unknown_backend_exits_with_2_and_says_what_is_missing(start, backend, m
     assert process.returncode == 2
 
 
-def test_bad_port_in_the_environment_exits_with_2(start):
-    process = start("sample_backends:Words", COWABUNGAAI_PORT="99999")
-    assert "'99999' is not a port; expected 0 to 65535" in process.communicate(timeout=5)[1]
+def test_models_that_contradict_the_class_exit_with_1_and_say_so(start):
+    process = start("sample_backends:Boastful", "--port", "0")
+    assert "error: the model 'words' lists CAPABILITY_EMBEDDING" in process.communicate(timeout=5)[1]
+    assert process.returncode == 1
+
+
+def test_models_that_contradict_the_class_once_loaded_exit_with_1_and_say_so(start):
+    process = start("sample_backends:BoastfulLater", "--port", "0")
+    assert "error: the model 'words' lists CAPABILITY_EMBEDDING" in process.communicate(timeout=5)[1]
+    assert process.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("PORT", "99999", "'99999' is not a port; expected 0 to 65535"),
+        ("MAX_QUEUE", "-1", "'-1' is not a count; expected a whole number from 0"),
+        ("MAX_CONCURRENCY", "two", "'two' is not a count; expected a whole number from 0"),
+        ("MAX_MESSAGE_BYTES", "0", "'0' is not a size; expected a whole number from 1"),
+        ("DRAIN_SECONDS", "inf", "'inf' is no time; expected seconds from 0"),
+        ("LOG_LEVEL", "loud", "'loud' is not a level; expected one of debug, info, warning, error"),
+        ("METRICS_PORT", "x", "'x' is not a port; expected 0 to 65535"),
+    ],
+)
+def test_bad_environment_exits_with_2(start, name, value, message):
+    process = start("sample_backends:Words", **{f"COWABUNGAAI_{name}": value})
+    assert message in process.communicate(timeout=5)[1]
     assert process.returncode == 2
+
+
+def test_metrics_are_served_on_their_own_port(start, free_tcp_port):
+    process = start("sample_backends:Words", "--port", "0", "--metrics-port", str(free_tcp_port))
+    assert wait_for(process, "listening")["metrics_port"] == free_tcp_port
+    wait_for(process, "serving")
+    url = f"http://127.0.0.1:{free_tcp_port}/metrics"
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        assert 'cowabungaai_backend_model_loaded{model="words"} 1.0' in answer.read().decode()
+
+
+def test_metrics_port_in_use_exits_with_1(start):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = start("sample_backends:Words", "--port", "0", "--metrics-port", str(port))
+        assert f"error: cannot listen on 127.0.0.1 port {port}" in process.communicate(timeout=5)[1]
+    assert process.returncode == 1
+
+
+def test_heavy_parts_are_not_imported_unless_asked_for():
+    code = "import sys, cowabungaai_sdk.serve; print(*sys.modules)"
+    command = [sys.executable, "-c", code]
+    modules = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()  # noqa: S603
+    heavy = ("prometheus_client", "opentelemetry.sdk", "tenacity", "grpc_reflection.v1alpha")
+    assert [name for name in heavy if name in modules] == []

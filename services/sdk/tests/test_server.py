@@ -9,9 +9,21 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from cowabungaai_sdk import probe
-from cowabungaai_sdk.errors import BackendUnavailableError
+from cowabungaai_sdk.errors import BackendUnavailableError, InvalidRequestError
 from cowabungaai_sdk.server import BackendServer, ServerConfig, ServerStartError
-from sample_backends import Gated, Incapable, Words
+from cowabungaai_sdk.v1.models_pb2 import LOAD_STATE_LOADING, LOAD_STATE_READY
+from sample_backends import (
+    Boastful,
+    BoastfulLater,
+    Everything,
+    Gated,
+    HalfLoaded,
+    Incapable,
+    Modelless,
+    OneByOne,
+    Twins,
+    Words,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -133,9 +145,58 @@ async def test_port_in_use_is_said(serve):
         await second.start()
 
 
-async def test_backend_without_capability_is_refused():
-    with pytest.raises(ServerStartError, match="Incapable can do nothing"):
-        BackendServer(Incapable(), ServerConfig())
+@pytest.mark.parametrize(
+    ("backend", "message"),
+    [
+        (Incapable(), "Incapable can do nothing"),
+        (Modelless(), "Modelless has no models"),
+        (Twins(), "'words' is empty or there twice"),
+        (Boastful(), "'words' lists CAPABILITY_EMBEDDING, which Boastful lacks; implement EmbeddingBackend"),
+    ],
+)
+async def test_backend_that_contradicts_itself_is_refused(backend, message):
+    with pytest.raises(ServerStartError, match=message):
+        BackendServer(backend, ServerConfig())
+
+
+async def test_backend_that_contradicts_itself_once_loaded_is_refused(serve):
+    with pytest.raises(ServerStartError, match="which BoastfulLater lacks"):
+        await serve(BoastfulLater())
+
+
+@pytest.mark.parametrize(("load", "state"), [(False, LOAD_STATE_LOADING), (True, LOAD_STATE_READY)])
+async def test_models_are_listed_with_their_state_also_while_they_load(serve, load, state):
+    models = await (await serve(Words(), load=load)).client.models()
+    assert [(model.id, model.state) for model in models] == [("words", state)]
+
+
+async def test_model_that_failed_to_load_is_unavailable_beside_others(serve, request_):
+    client = (await serve(HalfLoaded())).client
+    await client.chat(request_)
+    request_.model = "broken"
+    with pytest.raises(BackendUnavailableError, match="'broken' is not ready: failed"):
+        await client.chat(request_)
+
+
+async def test_model_without_the_capability_is_refused(serve, request_):
+    client = (await serve(Everything())).client
+    request_.model = "mute"
+    with pytest.raises(InvalidRequestError, match="'mute' cannot do CAPABILITY_CHAT; words can") as raised:
+        await client.chat(request_)
+    assert (raised.value.param, raised.value.code_name) == ("model", "unsupported_operation")
+
+
+async def test_drain_lets_a_queued_call_finish(serve, request_):
+    backend = OneByOne()
+    served = await serve(backend, drain_s=5)
+    answers = [asyncio.create_task(served.client.chat(request_)) for _ in range(2)]
+    await backend.begun.wait()
+    await asyncio.sleep(0.05)
+    stopping = asyncio.create_task(served.server.stop())
+    await asyncio.sleep(0.05)
+    backend.gate.set()
+    assert [(await answer).choices[0].message.content[0].text for answer in answers] == ["one", "one"]
+    await stopping
 
 
 async def test_ipv6_address_is_bracketed():

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from cowabunga import console, dagger, doctor, engine, gotools, images, jobs
+from cowabunga import console, dagger, doctor, engine, gotools, images, jobs, services
 from cowabunga.errors import EngineError, HostError, UsageError
 
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -66,6 +66,21 @@ def serve(
 ) -> None:
     """Serve the built images on this machine's loopback."""
     jobs.serve(port, models or ["repeater"])
+
+
+@app.command("run", context_settings=PASS_THROUGH)
+def run_service(
+    context: typer.Context,
+    service: Annotated[str, typer.Argument(help="Name of its folder in services/.")],
+) -> None:
+    """Run a service from its sources, without an image: ./cowabunga run api --config models.yaml --port 8080.
+
+    Everything after its name goes to the service; its own help: ./cowabunga run api --help.
+    """
+    if service == "--help":
+        print(context.get_help())
+        return
+    services.run(service, context.args)
 
 
 @app.command("dagger", context_settings=PASS_THROUGH)

@@ -1,4 +1,4 @@
-"""Builds tools from the pinned Go modules below `toolchain/go`, once, into the cache."""
+"""Builds tools from the pinned Go modules below `toolchain/go`, and programs of our own, once, into the cache."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from cowabunga.paths import TOOLCHAIN, digest_of, logs
 from cowabunga.process import run_logged
 
 GO_MODULES = TOOLCHAIN / "go"
+# Compiles what does not say which Go it needs.
+COMPILER = "go"
+# The pinned toolchain alone: no other one is fetched, and the machine's own settings of flags do not leak in.
+PINNED = {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
 
 
 @dataclass(frozen=True)
@@ -78,11 +82,32 @@ def ensure(name: str) -> Path:
     return store.ensure(f"tool-{name}", tool.key(), lambda target: _build(tool, target))
 
 
+def program(module: Path, name: str) -> Path:
+    """A program of this repository's own Go, compiled first where the cache has none of these sources.
+
+    Args:
+        module: Folder of its Go module, which requires no other.
+        name: Of the program.
+
+    Raises:
+        MirrorError: Go could not be fetched.
+        JobError: It did not compile.
+    """
+    key = digest_of(platform.machine(), module, python_tools.REQUIREMENTS / f"{COMPILER}.lock")
+
+    def build(target: Path) -> None:
+        go = python_tools.go(COMPILER)
+        command: list[str | Path] = [go, "build", "-trimpath", "-buildvcs=false", "-o", target / name, "."]
+        with console.step(f"building {name}", f"build-{name}"):
+            run_logged(command, logs() / f"build-{name}.log", f"building {name}", env=PINNED, cwd=module)
+
+    return store.ensure(f"program-{name}", key, build) / name
+
+
 def _build(tool: Tool, target: Path) -> None:
     go = python_tools.go(tool.compiler)
     log = logs() / f"build-{tool.name}.log"
-    # The pinned toolchain alone: no other one is fetched, and the machine's own settings of flags do not leak in.
-    env = {**tool.env, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+    env = {**tool.env, **PINNED}
     for binary in tool.binaries:
         with console.step(f"building {binary.name} {tool.version}", f"build-{binary.name}"):
             flags = ["-trimpath", "-buildvcs=false", f"-ldflags={binary.ldflags}"]

@@ -196,7 +196,7 @@ def clean() -> None:
         entries = sorted(kind.iterdir(), key=lambda entry: entry.stat().st_mtime)
         if kind.name in in_use:
             stale = [entry for entry in entries if entry.name not in in_use[kind.name]]
-        elif kind.name.startswith(("root-", "wheels-", "image-")):
+        elif kind.name.startswith(("root-", "wheels-", "image-", "venv-", "program-")):
             stale = entries[:-1]  # The newest is the one in use.
         else:
             continue

@@ -4,17 +4,25 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from cowabungaai_api.backends import Backends
+from cowabungaai_api.auth.principal import Principal
+from cowabungaai_api.state import State
 
 
-async def backends(request: Request) -> Backends:
-    """The app's backends; its lifespan made them.
-
-    Args:
-        request: any request to the app.
-    """
-    found: Backends = request.app.state.backends
+async def _state(request: Request) -> State:
+    found: State = request.app.state.gateway
     return found
 
 
-BackendsDependency = Annotated[Backends, Depends(backends)]
+async def _principal(request: Request) -> Principal:
+    found: Principal = request.state.principal
+    return found
+
+
+async def _admin(principal: Annotated[Principal, Depends(_principal)]) -> Principal:
+    principal.require("admin")
+    return principal
+
+
+StateDependency = Annotated[State, Depends(_state)]
+Caller = Annotated[Principal, Depends(_principal)]
+Admin = Annotated[Principal, Depends(_admin)]

@@ -1,1 +1,1 @@
-"""A chat backend without a model: it echoes the last user message."""
+"""A backend without a model: it repeats what it is given, by every capability of the contract."""

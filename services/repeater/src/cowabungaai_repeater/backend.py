@@ -1,44 +1,34 @@
-"""The echo and its tokens."""
+"""The repeater: every capability in one class."""
 
-import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
-from cowabungaai_sdk.backend import ChatDelta
-from cowabungaai_sdk.errors import InvalidRequestError
-from cowabungaai_sdk.v1.chat_pb2 import (
-    FINISH_REASON_LENGTH,
-    FINISH_REASON_STOP,
-    ROLE_USER,
-    ChatMessage,
-    ChatRequest,
-    Usage,
-)
-from cowabungaai_sdk.v1.models_pb2 import CAPABILITY_CHAT, Model
-
-MODEL = Model(
-    id="repeater",
-    created=1_735_689_600,  # 2025-01-01: fixed, so that answers are the same on every start
-    owned_by="cowabungaai",
-    capabilities=[CAPABILITY_CHAT],
-)
-
-_TOKEN = re.compile(r"\s*\S+|\s+")
-
-
-def tokens(text: str) -> list[str]:
-    """Splits a text into words, each with the white space before it; joined they are the text again.
-
-    Args:
-        text: any text.
-    """
-    return _TOKEN.findall(text)
+from cowabungaai_repeater.chat import answer
+from cowabungaai_repeater.completion import continue_prompts
+from cowabungaai_repeater.config import RepeaterConfig
+from cowabungaai_repeater.control import Control
+from cowabungaai_repeater.embedding import embed
+from cowabungaai_repeater.tokens import conversation_tokens, tokens
+from cowabungaai_repeater.transcription import transcribe
+from cowabungaai_sdk.backend import ChatDelta, CompletionDelta, Embeddings
+from cowabungaai_sdk.v1.audio_pb2 import AudioFacts, Segment, TranscribeOptions
+from cowabungaai_sdk.v1.chat_pb2 import ChatRequest
+from cowabungaai_sdk.v1.completion_pb2 import CompletionRequest
+from cowabungaai_sdk.v1.embedding_pb2 import EmbeddingRequest
+from cowabungaai_sdk.v1.models_pb2 import Model
+from cowabungaai_sdk.v1.tokens_pb2 import CountTokensRequest
 
 
 class Repeater:
-    """Answers a conversation with its last user message.
+    """Answers with what it is given. The same request always has the same answer, since nothing is sampled.
 
-    The answer is the same whatever temperature, top_p and seed are: nothing is sampled.
+    Args:
+        config: how it behaves where a request does not say otherwise.
     """
+
+    def __init__(self, config: RepeaterConfig | None = None) -> None:
+        self._config = config or RepeaterConfig()
+        self._defaults = Control(delay_s=self._config.delay_s, first_delay_s=self._config.first_delay_s)
+        self.system_fingerprint = self._config.name
 
     async def load(self) -> None:
         """Does nothing: there is no model."""
@@ -47,43 +37,29 @@ class Repeater:
         """Does nothing."""
 
     def models(self) -> Sequence[Model]:
-        """The one model, `repeater`."""
-        return [MODEL]
+        """One model a name, all alike."""
+        return [self._config.model(name) for name in self._config.models]
 
-    async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
-        """Echoes token by token, up to a stop sequence or max_tokens.
+    def chat(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
+        """Echoes the last user message; see chat.py."""
+        return answer(request, self._config, self._defaults)
 
-        Args:
-            request: the conversation.
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[CompletionDelta, None]:
+        """Echoes the prompts; see completion.py."""
+        return continue_prompts(request, self._config, self._defaults)
 
-        Raises:
-            InvalidRequestError: no message has the role user.
-        """
-        text = _before_stop(_last_user_text(request.messages), request.stop)
-        whole = tokens(text)
-        limit = request.max_tokens if request.HasField("max_tokens") else len(whole)
-        for token in whole[:limit]:
-            yield ChatDelta(token)
-        yield ChatDelta(
-            finish_reason=FINISH_REASON_LENGTH if limit < len(whole) else FINISH_REASON_STOP,
-            usage=Usage(
-                prompt_tokens=sum(len(tokens(_text(message))) for message in request.messages),
-                completion_tokens=min(limit, len(whole)),
-            ),
-        )
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """Hashes the inputs; see embedding.py."""
+        return await embed(request, self._config, self._defaults)
 
+    def transcribe(
+        self, options: TranscribeOptions, audio: AsyncIterator[bytes]
+    ) -> AsyncGenerator[Segment | AudioFacts, None]:
+        """States the audio's facts; see transcription.py."""
+        return transcribe(options, audio, self._defaults)
 
-def _text(message: ChatMessage) -> str:
-    return "".join(part.text for part in message.content)
-
-
-def _last_user_text(messages: Sequence[ChatMessage]) -> str:
-    for message in reversed(messages):
-        if message.role == ROLE_USER:
-            return _text(message)
-    raise InvalidRequestError("no message has the role user, so there is nothing to repeat", "messages")
-
-
-def _before_stop(text: str, stops: Sequence[str]) -> str:
-    found = [position for stop in stops if (position := text.find(stop)) >= 0]
-    return text[: min(found)] if found else text
+    async def count_tokens(self, request: CountTokensRequest) -> int:
+        """Counts words."""
+        if request.WhichOneof("input") == "text":
+            return len(tokens(request.text))
+        return conversation_tokens(request.conversation.messages, request.conversation.tools)

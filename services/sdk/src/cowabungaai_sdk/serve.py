@@ -12,9 +12,8 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from cowabungaai_sdk import logs
+from cowabungaai_sdk import logs, telemetry
 from cowabungaai_sdk.backend import Backend
-from cowabungaai_sdk.channels import MESSAGE_BYTES
 from cowabungaai_sdk.server import BackendServer, ServerConfig, ServerStartError
 
 log = logging.getLogger("cowabungaai.serve")
@@ -40,6 +39,8 @@ async def serve(backend: Backend, config: ServerConfig) -> None:
     try:
         await asyncio.wait([stopping, loading], return_when=asyncio.FIRST_COMPLETED)
         if loading.done() and (error := loading.exception()):
+            if isinstance(error, ServerStartError):
+                raise error
             log.error("load failed", exc_info=error)
             raise ServerStartError(f"the backend could not load: {type(error).__name__}; the log says where")
         await stopping
@@ -48,18 +49,25 @@ async def serve(backend: Backend, config: ServerConfig) -> None:
         await server.stop()
 
 
-def run(make_backend: Callable[[], Backend], argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+def run(
+    make_backend: Callable[[argparse.Namespace], Backend],
+    argv: Sequence[str] | None = None,
+    prog: str | None = None,
+    add_own: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
+) -> int:
     """Serves one known backend as a command line: what a backend's own `__main__` calls.
 
     Args:
-        make_backend: makes the backend; called once the arguments are known to be right.
+        make_backend: makes the backend from the parsed arguments; called once they are known to be right.
         argv: the arguments; those of the process by default.
         prog: the program's name in help and messages.
+        add_own: adds the backend's own arguments, best by add_setting.
 
     Returns:
         The exit status.
     """
     parser = argparse.ArgumentParser(prog=prog, description="Serves a CowabungaAI backend over gRPC.")
+    add_own(parser)
     add_arguments(parser)
     return run_with(make_backend, parser.parse_args(argv))
 
@@ -70,49 +78,78 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: gets the arguments.
     """
-    defaults, env = ServerConfig(), os.environ.get
-    # argparse sends string defaults through `type`: a bad environment variable is refused like an argument.
-    parser.add_argument("--host", default=env("COWABUNGAAI_HOST", defaults.host), help="address (COWABUNGAAI_HOST)")
-    parser.add_argument(
-        "--port", type=_port, default=env("COWABUNGAAI_PORT", str(defaults.port)), help="port (COWABUNGAAI_PORT)"
+    defaults = ServerConfig()
+    settings: tuple[tuple[str, Callable[[str], object], object, str], ...] = (
+        ("host", str, defaults.host, "address to listen on"),
+        ("port", _port, defaults.port, "port to listen on; 0 takes a free one"),
+        ("drain-seconds", _seconds, defaults.drain_s, "time for calls in flight and in the queue after a stop"),
+        ("max-message-bytes", _positive, defaults.max_message_bytes, "largest message"),
+        ("max-concurrency", _count, None, "calls that the engine works on at once; 0: any number; unset: as it says"),
+        ("max-queue", _count, defaults.max_queue, "calls that may wait for their turn; more are refused"),
+        ("metrics-port", _port, defaults.metrics_port, "port of the metrics for Prometheus; 0: none"),
     )
+    for name, kind, default, text in settings:
+        add_setting(parser, name, kind, default, text)
+    add_setting(parser, "log-level", _level, "info", f"least severe log lines to write: {', '.join(logs.LEVELS)}")
+
+
+def add_setting(
+    parser: argparse.ArgumentParser,
+    name: str,
+    kind: Callable[[str], object],
+    default: object,
+    text: str,
+) -> None:
+    """Adds an argument that has an environment variable too: `--max-queue` and COWABUNGAAI_MAX_QUEUE.
+
+    Args:
+        parser: gets the argument.
+        name: its name without dashes in front.
+        kind: reads a value; raises argparse.ArgumentTypeError where it is wrong.
+        default: the value where neither is given; None means unset.
+        text: what it is, for the help.
+    """
+    variable = f"COWABUNGAAI_{name.upper().replace('-', '_')}"
+    value = os.environ.get(variable) or (None if default is None else str(default))
+    shown = "" if default is None else f"; default: {default}"
     parser.add_argument(
-        "--drain-seconds",
-        type=float,
-        default=env("COWABUNGAAI_DRAIN_SECONDS", str(defaults.drain_s)),
-        help="time for calls in flight after a stop (COWABUNGAAI_DRAIN_SECONDS)",
-    )
-    parser.add_argument(
-        "--max-message-bytes",
-        type=int,
-        default=env("COWABUNGAAI_MAX_MESSAGE_BYTES", str(MESSAGE_BYTES)),
-        help="largest message (COWABUNGAAI_MAX_MESSAGE_BYTES)",
-    )
-    parser.add_argument(
-        "--log-level",
-        choices=logs.LEVELS,
-        default=env("COWABUNGAAI_LOG_LEVEL", "info"),
-        help="least severe log lines to write (COWABUNGAAI_LOG_LEVEL)",
+        f"--{name}",
+        # argparse sends string defaults through `type`: a bad environment variable is refused like an argument.
+        type=kind,
+        default=value,
+        metavar="VALUE",
+        help=f"{text} ({variable}{shown})",
     )
 
 
-def run_with(make_backend: Callable[[], Backend], arguments: argparse.Namespace) -> int:
+def run_with(make_backend: Callable[[argparse.Namespace], Backend], arguments: argparse.Namespace) -> int:
     """Serves a backend as the arguments of add_arguments say.
 
     Args:
-        make_backend: makes the backend.
+        make_backend: makes the backend from the arguments.
         arguments: parsed arguments.
 
     Returns:
         The exit status.
     """
     logs.configure(arguments.log_level)
-    config = ServerConfig(arguments.host, arguments.port, arguments.drain_seconds, arguments.max_message_bytes)
+    config = ServerConfig(
+        host=arguments.host,
+        port=arguments.port,
+        drain_s=arguments.drain_seconds,
+        max_message_bytes=arguments.max_message_bytes,
+        max_concurrency=arguments.max_concurrency,
+        max_queue=arguments.max_queue,
+        metrics_port=arguments.metrics_port,
+    )
+    telemetry.configure("cowabungaai-backend")
     try:
-        asyncio.run(serve(make_backend(), config))
+        asyncio.run(serve(make_backend(arguments), config))
     except ServerStartError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    finally:
+        telemetry.shutdown()
     return 0
 
 
@@ -145,6 +182,34 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a count; expected a whole number from 0")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size; expected a whole number from 1")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; expected seconds from 0")
+    return seconds
+
+
+def _level(text: str) -> str:
+    if text not in logs.LEVELS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a level; expected one of {', '.join(logs.LEVELS)}")
+    return text
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit status.
 
@@ -155,7 +220,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("backend", type=backend_class, help="the backend, as package.module:Class")
     add_arguments(parser)
     arguments = parser.parse_args(argv)
-    return run_with(arguments.backend, arguments)
+    return run_with(lambda _: arguments.backend(), arguments)
 
 
 if __name__ == "__main__":

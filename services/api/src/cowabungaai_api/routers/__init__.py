@@ -1,1 +1,1 @@
-"""One router per family of endpoints."""
+"""What FastAPI answers: everything but the endpoints that models answer."""

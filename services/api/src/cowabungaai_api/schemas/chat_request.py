@@ -1,197 +1,306 @@
-"""The request of chat/completions. A documented parameter takes effect, or is refused by name.
+"""The request of chat/completions."""
 
-Source of names, ranges and defaults: OpenAI's API reference, "Create chat completion".
-"""
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from typing import Annotated, Any, Literal
+from pydantic import Field, model_validator
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from cowabungaai_api.schemas.base import UINT32, Sampled, Strict, conflict
 
-MAX_STOPS = 4
-INT64 = 2**63
-
-NO_EFFECT: dict[str, tuple[object, ...]] = {
-    "audio": (),
-    "frequency_penalty": (0,),
-    "function_call": ("none",),
-    "functions": ([],),
-    "logit_bias": ({},),
-    "logprobs": (False,),
-    "metadata": ({},),
-    "modalities": (["text"],),
-    "moderation": (),
-    "n": (1,),
-    "parallel_tool_calls": (),
-    "prediction": (),
-    "presence_penalty": (0,),
-    "prompt_cache_key": (),
-    "prompt_cache_options": (),
-    "prompt_cache_retention": (),
-    "reasoning_effort": (),
-    "response_format": ({"type": "text"},),
-    "safety_identifier": (),
-    "service_tier": ("auto", "default"),
-    "store": (False,),
-    "tool_choice": ("none", "auto"),
-    "tools": ([],),
-    "top_logprobs": (0,),
-    "user": (),
-    "verbosity": ("medium",),
-    "web_search_options": (),
-}
-"""Documented parameters that are not supported yet, each with the values that ask for nothing; null always does."""
+MAX_TOOLS = 128
+Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+JsonObject = dict[str, Any]
 
 
-RETURNED = ("annotations", "audio", "function_call", "refusal", "tool_calls")
-"""Fields of an assistant's message that clients send back as they got them; not supported unless null or empty."""
-
-
-def _unsupported(param: str, expected: str) -> PydanticCustomError:
-    message = f"Unsupported parameter: '{param}' is not supported by this server yet; {expected}."
-    return PydanticCustomError("unsupported_parameter", "{message}", {"message": message, "param": param})
-
-
-def _conflict(param: str, message: str) -> PydanticCustomError:
-    return PydanticCustomError("conflict", "{message}", {"message": message, "param": param})
-
-
-def _is(value: object, default: object) -> bool:
-    """Compares as JSON does: true is not 1."""
-    return value == default and isinstance(value, bool) == isinstance(default, bool)
-
-
-def refuse_unsupported(data: Any) -> Any:
-    """Takes parameters out that ask for nothing, and refuses those that would be ignored.
-
-    Args:
-        data: a body as it was parsed.
-
-    Raises:
-        PydanticCustomError: type `unsupported_parameter`, with `param` in its context.
-    """
-    if not isinstance(data, dict):
-        return data
-    for name, accepted in NO_EFFECT.items():
-        value = data.get(name)
-        if value is None or any(_is(value, default) for default in accepted):
-            continue
-        hint = " or ".join(repr(default) for default in accepted)
-        raise _unsupported(name, f"leave it out, or send {hint}" if hint else "leave it out")
-    return {name: value for name, value in data.items() if name not in NO_EFFECT}
-
-
-def _as_parts(content: Any) -> Any:
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}]
-    if not isinstance(content, list):
-        raise PydanticCustomError("content_type", "expected a string, or a list of parts of type 'text'")
-    return content
-
-
-def _as_list(stop: Any) -> Any:
-    return [stop] if isinstance(stop, str) else stop
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class TextPart(_Strict):
-    """A part of a message's content."""
+class TextPart(Strict):
+    """Text."""
 
     type: Literal["text"]
     text: str
 
 
-Content = Annotated[list[TextPart], BeforeValidator(_as_parts, json_schema_input_type=str | list[TextPart])]
-Stops = Annotated[
-    list[Annotated[str, Field(min_length=1)]], BeforeValidator(_as_list, json_schema_input_type=str | list[str])
-]
+class RefusalPart(Strict):
+    """Why the assistant refused."""
+
+    type: Literal["refusal"]
+    refusal: str
 
 
-class Message(_Strict):
-    """One turn of the conversation.
+class ImageUrl(Strict):
+    """An image. Nothing is fetched from a network: the URL must hold the image itself."""
 
-    Args:
-        role: who speaks.
-        content: text, or parts of text.
-        name: tells apart speakers of the same role.
-        tool_call_id: with the role `tool`, and only there: the call that the message answers.
-    """
+    url: str = Field(pattern=r"^data:image/[a-zA-Z0-9.+-]+;base64,", description="data:image/<format>;base64,<bytes>")
+    detail: Literal["auto", "low", "high"] | None = None
 
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Content
+
+class ImagePart(Strict):
+    """An image."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+class InputAudio(Strict):
+    """A sound."""
+
+    data: str = Field(min_length=1, description="The file in base64.")
+    format: Literal["wav", "mp3"]
+
+
+class AudioPart(Strict):
+    """A sound."""
+
+    type: Literal["input_audio"]
+    input_audio: InputAudio
+
+
+class InputFile(Strict):
+    """A document, in the request itself; stored files are not offered."""
+
+    file_data: str = Field(
+        pattern=r"^data:[a-zA-Z0-9.+-]+/[a-zA-Z0-9.+-]+;base64,", description="data:<media type>;base64,<bytes>"
+    )
+    filename: str | None = Field(default=None, max_length=512)
+
+
+class FilePart(Strict):
+    """A document."""
+
+    type: Literal["file"]
+    file: InputFile
+
+
+UserPart = Annotated[TextPart | ImagePart | AudioPart | FilePart, Field(discriminator="type")]
+AssistantPart = Annotated[TextPart | RefusalPart, Field(discriminator="type")]
+Texts = Annotated[list[TextPart], Field(min_length=1)]
+
+
+class SystemMessage(Strict):
+    """Instructions; the role `developer` is OpenAI's newer word for `system`."""
+
+    role: Literal["system", "developer"]
+    content: str | Texts
     name: str | None = None
-    tool_call_id: str | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _take_out_returned(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        for name in RETURNED:
-            if data.get(name) not in (None, []):
-                raise _unsupported(name, "leave it out")
-        return {name: value for name, value in data.items() if name not in RETURNED}
+
+class UserMessage(Strict):
+    """What the user says."""
+
+    role: Literal["user"]
+    content: str | Annotated[list[UserPart], Field(min_length=1)]
+    name: str | None = None
+
+
+class CalledFunction(Strict):
+    """A function and the arguments that the model wrote."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(Strict):
+    """A call that the assistant asked for."""
+
+    id: str
+    type: Literal["function"]
+    function: CalledFunction
+
+
+class AssistantMessage(Strict):
+    """What the assistant said before.
+
+    `annotations`, `audio` and `function_call` are accepted empty, as answers have them.
+    """
+
+    role: Literal["assistant"]
+    content: str | Annotated[list[AssistantPart], Field(min_length=1)] | None = None
+    name: str | None = None
+    refusal: str | None = None
+    tool_calls: Annotated[list[ToolCall], Field(max_length=MAX_TOOLS)] | None = None
+    reasoning_content: str | None = None
+    annotations: Annotated[list[Any], Field(max_length=0)] | None = None
+    audio: None = None
+    function_call: None = None
 
     @model_validator(mode="after")
-    def _tool_call_id_goes_with_tool(self) -> "Message":
-        if (self.role == "tool") != (self.tool_call_id is not None):
-            raise _conflict("tool_call_id", "it belongs to every message of role 'tool', and only there")
+    def _says_something(self) -> Self:
+        if self.content is None and self.refusal is None and not self.tool_calls:
+            raise conflict("content", "expected a string or an array of parts, unless there are tool_calls")
         return self
 
 
-class StreamOptions(_Strict):
-    """Options of a stream.
+class ToolMessage(Strict):
+    """What a tool answered."""
 
-    Args:
-        include_usage: send the usage in a chunk of its own at the end.
-        include_obfuscation: pad chunks against traffic analysis; only false is supported.
-    """
-
-    include_usage: bool = False
-    include_obfuscation: Literal[False] | None = None
+    role: Literal["tool"]
+    content: str | Texts
+    tool_call_id: str = Field(min_length=1)
 
 
-class ChatCompletionRequest(_Strict):
-    """The body of the request.
+Message = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")]
 
-    Args:
-        model: one of those that the models endpoint lists.
-        messages: the conversation, oldest first.
-        temperature: sampling temperature, 0 to 2.
-        top_p: probability mass to sample from, 0 to 1.
-        max_completion_tokens: the most tokens to generate.
-        max_tokens: the older name of max_completion_tokens.
-        seed: seed of the sampler.
-        stop: up to 4 sequences at which generation ends.
-        stream: answer with server-sent events.
-        stream_options: options of the stream.
-    """
 
-    model: str = Field(min_length=1)
-    messages: list[Message] = Field(min_length=1)
-    temperature: float | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
-    top_p: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
-    max_completion_tokens: int | None = Field(default=None, ge=1, lt=2**32)
-    max_tokens: int | None = Field(default=None, ge=1, lt=2**32)
-    seed: int | None = Field(default=None, ge=-INT64, lt=INT64)
-    stop: Annotated[Stops, Field(max_length=MAX_STOPS)] | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
+class Function(Strict):
+    """A function that the model may ask to call; `parameters` is a JSON Schema."""
 
-    _refuse_unsupported = model_validator(mode="before")(refuse_unsupported)
+    name: Name
+    description: str | None = None
+    parameters: JsonObject | None = None
+    strict: bool | None = None
+
+
+class Tool(Strict):
+    """A tool; functions are the only kind."""
+
+    type: Literal["function"]
+    function: Function
+
+
+class FunctionName(Strict):
+    """A function, by name."""
+
+    name: Name
+
+
+class NamedTool(Strict):
+    """A tool, by name."""
+
+    type: Literal["function"]
+    function: FunctionName
+
+
+class AllowedTools(Strict):
+    """Which of the tools may be called, and whether one must be."""
+
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[NamedTool], Field(min_length=1, max_length=MAX_TOOLS)]
+
+
+class AllowedToolsChoice(Strict):
+    """A choice among some of the tools."""
+
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedTools
+
+
+ToolChoice = (
+    Literal["none", "auto", "required"] | Annotated[NamedTool | AllowedToolsChoice, Field(discriminator="type")]
+)
+
+
+class TextFormat(Strict):
+    """Plain text."""
+
+    type: Literal["text"]
+
+
+class JsonObjectFormat(Strict):
+    """Any JSON object."""
+
+    type: Literal["json_object"]
+
+
+class JsonSchema(Strict):
+    """A schema and its name."""
+
+    name: Name
+    description: str | None = None
+    schema_: JsonObject | None = Field(default=None, alias="schema")
+    strict: bool | None = None
+
+
+class JsonSchemaFormat(Strict):
+    """JSON that keeps to a schema."""
+
+    type: Literal["json_schema"]
+    json_schema: JsonSchema
+
+
+ResponseFormat = Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Field(discriminator="type")]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+
+
+class ChatCompletionRequest(Sampled):
+    """The body of the request."""
+
+    UNSUPPORTED: ClassVar[frozenset[str]] = frozenset(
+        {
+            "audio",
+            "function_call",
+            "functions",
+            "metadata",
+            "modalities",
+            "moderation",
+            "prediction",
+            "prompt_cache_options",
+            "prompt_cache_retention",
+            "service_tier",
+            "store",
+            "web_search_options",
+        }
+    )
+
+    messages: list[Message] = Field(min_length=1, description="The conversation, oldest first.")
+    max_completion_tokens: int | None = Field(default=None, ge=1, lt=UINT32)
+    tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
+    reasoning_effort: Effort | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
+    prompt_cache_key: str | None = Field(
+        default=None, max_length=512, description="Requests with the same key go to the same replica where they can."
+    )
+    safety_identifier: str | None = Field(default=None, max_length=512, description="The newer name of `user`.")
+    audio: None = None
+    function_call: Literal["none"] | None = None
+    functions: Annotated[list[Any], Field(max_length=0)] | None = None
+    metadata: Annotated[dict[str, str], Field(max_length=0)] | None = None
+    modalities: Annotated[list[Literal["text"]], Field(min_length=1, max_length=1)] | None = None
+    moderation: None = None
+    prediction: None = None
+    prompt_cache_options: None = None
+    prompt_cache_retention: None = None
+    service_tier: Literal["auto", "default"] | None = None
+    store: Literal[False] | None = None
+    web_search_options: None = None
 
     @model_validator(mode="after")
-    def _check_together(self) -> "ChatCompletionRequest":
+    def _check_together(self) -> Self:
         if self.max_tokens is not None and self.max_completion_tokens is not None:
-            raise _conflict("max_tokens", "give this or its newer name 'max_completion_tokens', not both")
-        if self.stream_options is not None and not self.stream:
-            raise _conflict("stream_options", "only allowed when 'stream' is true")
+            raise conflict("max_tokens", "give this or its newer name 'max_completion_tokens', not both")
+        if self.top_logprobs is not None and not self.logprobs:
+            raise conflict("top_logprobs", "only allowed when 'logprobs' is true")
+        if self.user is not None and self.safety_identifier is not None:
+            raise conflict("user", "give this or its newer name 'safety_identifier', not both")
+        if self.tools or self.tool_choice is not None or self.parallel_tool_calls is not None:
+            self._check_tools()
         return self
+
+    def _check_tools(self) -> None:
+        names = [tool.function.name for tool in self.tools or ()]
+        if not names:
+            if self.tool_choice not in (None, "none", "auto"):
+                raise conflict("tool_choice", "only allowed when 'tools' are given")
+            return
+        if len(set(names)) < len(names):
+            raise conflict("tools", "two functions have the same name")
+        for chosen in self.chosen_tools:
+            if chosen not in names:
+                raise conflict("tool_choice", f"no tool is named {chosen!r}")
+
+    @property
+    def chosen_tools(self) -> list[str]:
+        """Functions that tool_choice names."""
+        match self.tool_choice:
+            case NamedTool() as named:
+                return [named.function.name]
+            case AllowedToolsChoice() as choice:
+                return [tool.function.name for tool in choice.allowed_tools.tools]
+        return []
 
     @property
     def token_limit(self) -> int | None:
-        """The most tokens to generate, under whichever name it came."""
+        """The most tokens to generate for one choice, under whichever name it came."""
         return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens

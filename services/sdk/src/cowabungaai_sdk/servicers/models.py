@@ -1,6 +1,6 @@
 """ModelService on top of any backend."""
 
-from cowabungaai_sdk.backend import Backend
+from cowabungaai_sdk.catalog import Catalog
 from cowabungaai_sdk.servicers.calls import Calls, Context
 from cowabungaai_sdk.v1.models_pb2 import ListModelsRequest, ListModelsResponse
 from cowabungaai_sdk.v1.models_pb2_grpc import ModelServiceServicer
@@ -10,16 +10,16 @@ class ModelServicer(ModelServiceServicer):
     """Says what the backend serves.
 
     Args:
-        backend: the backend.
+        catalog: its models.
         calls: the server's calls.
     """
 
-    def __init__(self, backend: Backend, calls: Calls) -> None:
-        self._backend = backend
+    def __init__(self, catalog: Catalog, calls: Calls) -> None:
+        self._catalog = catalog
         self._calls = calls
 
     async def ListModels(self, request: ListModelsRequest, context: Context) -> ListModelsResponse:
-        """Lists the backend's models; see models.proto."""
-        async with self._calls.serve("ListModels", context):
-            return ListModelsResponse(models=self._backend.models())
+        """Lists the backend's models, also while they load and while it drains; see models.proto."""
+        async with self._calls.serve("ListModels", context, always=True):
+            return ListModelsResponse(models=self._catalog.models)
         raise AssertionError("unreachable: serve aborts the call where the body raises")

@@ -22,35 +22,60 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from cowabungaai_sdk.v1 import common_pb2 as cowabungaai_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63owabungaai/v1/chat.proto\x12\x0e\x63owabungaai.v1\"%\n\x0b\x43ontentPart\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x42\x06\n\x04part\"\xa7\x01\n\x0b\x43hatMessage\x12\"\n\x04role\x18\x01 \x01(\x0e\x32\x14.cowabungaai.v1.Role\x12,\n\x07\x63ontent\x18\x02 \x03(\x0b\x32\x1b.cowabungaai.v1.ContentPart\x12\x11\n\x04name\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x19\n\x0ctool_call_id\x18\x04 \x01(\tH\x01\x88\x01\x01\x42\x07\n\x05_nameB\x0f\n\r_tool_call_id\"\xe5\x01\n\x0b\x43hatRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12-\n\x08messages\x18\x02 \x03(\x0b\x32\x1b.cowabungaai.v1.ChatMessage\x12\x18\n\x0btemperature\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\x12\n\x05top_p\x18\x04 \x01(\x02H\x01\x88\x01\x01\x12\x17\n\nmax_tokens\x18\x05 \x01(\rH\x02\x88\x01\x01\x12\x11\n\x04seed\x18\x06 \x01(\x03H\x03\x88\x01\x01\x12\x0c\n\x04stop\x18\x07 \x03(\tB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\r\n\x0b_max_tokensB\x07\n\x05_seed\"9\n\x05Usage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\r\x12\x19\n\x11\x63ompletion_tokens\x18\x02 \x01(\r\"~\n\nChatChoice\x12\r\n\x05index\x18\x01 \x01(\r\x12,\n\x07message\x18\x02 \x01(\x0b\x32\x1b.cowabungaai.v1.ChatMessage\x12\x33\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x1c.cowabungaai.v1.FinishReason\"\x8d\x01\n\x0c\x43hatResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x03\x12\r\n\x05model\x18\x03 \x01(\t\x12+\n\x07\x63hoices\x18\x04 \x03(\x0b\x32\x1a.cowabungaai.v1.ChatChoice\x12$\n\x05usage\x18\x05 \x01(\x0b\x32\x15.cowabungaai.v1.Usage\"c\n\x0f\x43hatChoiceDelta\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x33\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x1c.cowabungaai.v1.FinishReason\"\x9e\x01\n\tChatChunk\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x03\x12\r\n\x05model\x18\x03 \x01(\t\x12\x30\n\x07\x63hoices\x18\x04 \x03(\x0b\x32\x1f.cowabungaai.v1.ChatChoiceDelta\x12)\n\x05usage\x18\x05 \x01(\x0b\x32\x15.cowabungaai.v1.UsageH\x00\x88\x01\x01\x42\x08\n\x06_usage*s\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\x12\n\x0eROLE_DEVELOPER\x10\x02\x12\r\n\tROLE_USER\x10\x03\x12\x12\n\x0eROLE_ASSISTANT\x10\x04\x12\r\n\tROLE_TOOL\x10\x05*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x32\x98\x01\n\x0b\x43hatService\x12\x41\n\x04\x43hat\x12\x1b.cowabungaai.v1.ChatRequest\x1a\x1c.cowabungaai.v1.ChatResponse\x12\x46\n\nChatStream\x12\x1b.cowabungaai.v1.ChatRequest\x1a\x19.cowabungaai.v1.ChatChunk0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63owabungaai/v1/chat.proto\x12\x0e\x63owabungaai.v1\x1a\x1b\x63owabungaai/v1/common.proto\"Z\n\tImagePart\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12+\n\x06\x64\x65tail\x18\x03 \x01(\x0e\x32\x1b.cowabungaai.v1.ImageDetail\")\n\tAudioPart\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\"P\n\x08\x46ilePart\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x15\n\x08\x66ilename\x18\x03 \x01(\tH\x00\x88\x01\x01\x42\x0b\n\t_filename\"\xba\x01\n\x0b\x43ontentPart\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12*\n\x05image\x18\x02 \x01(\x0b\x32\x19.cowabungaai.v1.ImagePartH\x00\x12*\n\x05\x61udio\x18\x03 \x01(\x0b\x32\x19.cowabungaai.v1.AudioPartH\x00\x12(\n\x04\x66ile\x18\x04 \x01(\x0b\x32\x18.cowabungaai.v1.FilePartH\x00\x12\x11\n\x07refusal\x18\x05 \x01(\tH\x00\x42\x06\n\x04part\"7\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\"\xfb\x01\n\x0b\x43hatMessage\x12\"\n\x04role\x18\x01 \x01(\x0e\x32\x14.cowabungaai.v1.Role\x12,\n\x07\x63ontent\x18\x02 \x03(\x0b\x32\x1b.cowabungaai.v1.ContentPart\x12\x11\n\x04name\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x19\n\x0ctool_call_id\x18\x04 \x01(\tH\x01\x88\x01\x01\x12,\n\ntool_calls\x18\x05 \x03(\x0b\x32\x18.cowabungaai.v1.ToolCall\x12\x16\n\treasoning\x18\x06 \x01(\tH\x02\x88\x01\x01\x42\x07\n\x05_nameB\x0f\n\r_tool_call_idB\x0c\n\n_reasoning\"\x86\x01\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x0b\x64\x65scription\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x17\n\nparameters\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x13\n\x06strict\x18\x04 \x01(\x08H\x02\x88\x01\x01\x42\x0e\n\x0c_descriptionB\r\n\x0b_parametersB\t\n\x07_strict\"\xc0\x01\n\nToolChoice\x12-\n\x04mode\x18\x01 \x01(\x0e\x32\x1f.cowabungaai.v1.ToolChoice.Mode\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\x12\x0f\n\x07\x61llowed\x18\x03 \x03(\t\"`\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\r\n\tMODE_NONE\x10\x01\x12\r\n\tMODE_AUTO\x10\x02\x12\x11\n\rMODE_REQUIRED\x10\x03\x12\x11\n\rMODE_FUNCTION\x10\x04\"\xf0\x02\n\x0eResponseFormat\x12\x33\n\x04text\x18\x01 \x01(\x0b\x32#.cowabungaai.v1.ResponseFormat.TextH\x00\x12@\n\x0bjson_object\x18\x02 \x01(\x0b\x32).cowabungaai.v1.ResponseFormat.JsonObjectH\x00\x12@\n\x0bjson_schema\x18\x03 \x01(\x0b\x32).cowabungaai.v1.ResponseFormat.JsonSchemaH\x00\x1a\x84\x01\n\nJsonSchema\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x0b\x64\x65scription\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06schema\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x13\n\x06strict\x18\x04 \x01(\x08H\x02\x88\x01\x01\x42\x0e\n\x0c_descriptionB\t\n\x07_schemaB\t\n\x07_strict\x1a\x0c\n\nJsonObject\x1a\x06\n\x04TextB\x08\n\x06\x66ormat\"\xca\x04\n\x0b\x43hatRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12-\n\x08messages\x18\x02 \x03(\x0b\x32\x1b.cowabungaai.v1.ChatMessage\x12*\n\x08sampling\x18\x03 \x01(\x0b\x32\x18.cowabungaai.v1.Sampling\x12\x0e\n\x01n\x18\x04 \x01(\rH\x00\x88\x01\x01\x12#\n\x05tools\x18\x05 \x03(\x0b\x32\x14.cowabungaai.v1.Tool\x12\x34\n\x0btool_choice\x18\x06 \x01(\x0b\x32\x1a.cowabungaai.v1.ToolChoiceH\x01\x88\x01\x01\x12 \n\x13parallel_tool_calls\x18\x07 \x01(\x08H\x02\x88\x01\x01\x12<\n\x0fresponse_format\x18\x08 \x01(\x0b\x32\x1e.cowabungaai.v1.ResponseFormatH\x03\x88\x01\x01\x12\x15\n\x08logprobs\x18\t \x01(\x08H\x04\x88\x01\x01\x12\x19\n\x0ctop_logprobs\x18\n \x01(\rH\x05\x88\x01\x01\x12\x1d\n\x10reasoning_effort\x18\x0b \x01(\tH\x06\x88\x01\x01\x12\x16\n\tverbosity\x18\x0c \x01(\tH\x07\x88\x01\x01\x12\x11\n\x04user\x18\r \x01(\tH\x08\x88\x01\x01\x42\x04\n\x02_nB\x0e\n\x0c_tool_choiceB\x16\n\x14_parallel_tool_callsB\x12\n\x10_response_formatB\x0b\n\t_logprobsB\x0f\n\r_top_logprobsB\x13\n\x11_reasoning_effortB\x0c\n\n_verbosityB\x07\n\x05_user\"l\n\x0c\x43hatLogprobs\x12-\n\x07\x63ontent\x18\x01 \x03(\x0b\x32\x1c.cowabungaai.v1.TokenLogprob\x12-\n\x07refusal\x18\x02 \x03(\x0b\x32\x1c.cowabungaai.v1.TokenLogprob\"\xc0\x01\n\nChatChoice\x12\r\n\x05index\x18\x01 \x01(\r\x12,\n\x07message\x18\x02 \x01(\x0b\x32\x1b.cowabungaai.v1.ChatMessage\x12\x33\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x1c.cowabungaai.v1.FinishReason\x12\x33\n\x08logprobs\x18\x04 \x01(\x0b\x32\x1c.cowabungaai.v1.ChatLogprobsH\x00\x88\x01\x01\x42\x0b\n\t_logprobs\"\xc5\x01\n\x0c\x43hatResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x03\x12\r\n\x05model\x18\x03 \x01(\t\x12+\n\x07\x63hoices\x18\x04 \x03(\x0b\x32\x1a.cowabungaai.v1.ChatChoice\x12$\n\x05usage\x18\x05 \x01(\x0b\x32\x15.cowabungaai.v1.Usage\x12\x1f\n\x12system_fingerprint\x18\x06 \x01(\tH\x00\x88\x01\x01\x42\x15\n\x13_system_fingerprint\"e\n\rToolCallDelta\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0f\n\x02id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04name\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x11\n\targuments\x18\x04 \x01(\tB\x05\n\x03_idB\x07\n\x05_name\"\xfc\x01\n\x0f\x43hatChoiceDelta\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x33\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x1c.cowabungaai.v1.FinishReason\x12\x31\n\ntool_calls\x18\x04 \x03(\x0b\x32\x1d.cowabungaai.v1.ToolCallDelta\x12\x0f\n\x07refusal\x18\x05 \x01(\t\x12\x11\n\treasoning\x18\x06 \x01(\t\x12\x33\n\x08logprobs\x18\x07 \x01(\x0b\x32\x1c.cowabungaai.v1.ChatLogprobsH\x00\x88\x01\x01\x42\x0b\n\t_logprobs\"\xd6\x01\n\tChatChunk\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x03\x12\r\n\x05model\x18\x03 \x01(\t\x12\x30\n\x07\x63hoices\x18\x04 \x03(\x0b\x32\x1f.cowabungaai.v1.ChatChoiceDelta\x12)\n\x05usage\x18\x05 \x01(\x0b\x32\x15.cowabungaai.v1.UsageH\x00\x88\x01\x01\x12\x1f\n\x12system_fingerprint\x18\x06 \x01(\tH\x01\x88\x01\x01\x42\x08\n\x06_usageB\x15\n\x13_system_fingerprint*s\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\x12\n\x0eROLE_DEVELOPER\x10\x02\x12\r\n\tROLE_USER\x10\x03\x12\x12\n\x0eROLE_ASSISTANT\x10\x04\x12\r\n\tROLE_TOOL\x10\x05*X\n\x0bImageDetail\x12\x1c\n\x18IMAGE_DETAIL_UNSPECIFIED\x10\x00\x12\x14\n\x10IMAGE_DETAIL_LOW\x10\x01\x12\x15\n\x11IMAGE_DETAIL_HIGH\x10\x02\x32\x98\x01\n\x0b\x43hatService\x12\x41\n\x04\x43hat\x12\x1b.cowabungaai.v1.ChatRequest\x1a\x1c.cowabungaai.v1.ChatResponse\x12\x46\n\nChatStream\x12\x1b.cowabungaai.v1.ChatRequest\x1a\x19.cowabungaai.v1.ChatChunk0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cowabungaai.v1.chat_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=1079
-  _globals['_ROLE']._serialized_end=1194
-  _globals['_FINISHREASON']._serialized_start=1196
-  _globals['_FINISHREASON']._serialized_end=1291
-  _globals['_CONTENTPART']._serialized_start=45
-  _globals['_CONTENTPART']._serialized_end=82
-  _globals['_CHATMESSAGE']._serialized_start=85
-  _globals['_CHATMESSAGE']._serialized_end=252
-  _globals['_CHATREQUEST']._serialized_start=255
-  _globals['_CHATREQUEST']._serialized_end=484
-  _globals['_USAGE']._serialized_start=486
-  _globals['_USAGE']._serialized_end=543
-  _globals['_CHATCHOICE']._serialized_start=545
-  _globals['_CHATCHOICE']._serialized_end=671
-  _globals['_CHATRESPONSE']._serialized_start=674
-  _globals['_CHATRESPONSE']._serialized_end=815
-  _globals['_CHATCHOICEDELTA']._serialized_start=817
-  _globals['_CHATCHOICEDELTA']._serialized_end=916
-  _globals['_CHATCHUNK']._serialized_start=919
-  _globals['_CHATCHUNK']._serialized_end=1077
-  _globals['_CHATSERVICE']._serialized_start=1294
-  _globals['_CHATSERVICE']._serialized_end=1446
+  _globals['_ROLE']._serialized_start=3163
+  _globals['_ROLE']._serialized_end=3278
+  _globals['_IMAGEDETAIL']._serialized_start=3280
+  _globals['_IMAGEDETAIL']._serialized_end=3368
+  _globals['_IMAGEPART']._serialized_start=74
+  _globals['_IMAGEPART']._serialized_end=164
+  _globals['_AUDIOPART']._serialized_start=166
+  _globals['_AUDIOPART']._serialized_end=207
+  _globals['_FILEPART']._serialized_start=209
+  _globals['_FILEPART']._serialized_end=289
+  _globals['_CONTENTPART']._serialized_start=292
+  _globals['_CONTENTPART']._serialized_end=478
+  _globals['_TOOLCALL']._serialized_start=480
+  _globals['_TOOLCALL']._serialized_end=535
+  _globals['_CHATMESSAGE']._serialized_start=538
+  _globals['_CHATMESSAGE']._serialized_end=789
+  _globals['_TOOL']._serialized_start=792
+  _globals['_TOOL']._serialized_end=926
+  _globals['_TOOLCHOICE']._serialized_start=929
+  _globals['_TOOLCHOICE']._serialized_end=1121
+  _globals['_TOOLCHOICE_MODE']._serialized_start=1025
+  _globals['_TOOLCHOICE_MODE']._serialized_end=1121
+  _globals['_RESPONSEFORMAT']._serialized_start=1124
+  _globals['_RESPONSEFORMAT']._serialized_end=1492
+  _globals['_RESPONSEFORMAT_JSONSCHEMA']._serialized_start=1328
+  _globals['_RESPONSEFORMAT_JSONSCHEMA']._serialized_end=1460
+  _globals['_RESPONSEFORMAT_JSONOBJECT']._serialized_start=1462
+  _globals['_RESPONSEFORMAT_JSONOBJECT']._serialized_end=1474
+  _globals['_RESPONSEFORMAT_TEXT']._serialized_start=1476
+  _globals['_RESPONSEFORMAT_TEXT']._serialized_end=1482
+  _globals['_CHATREQUEST']._serialized_start=1495
+  _globals['_CHATREQUEST']._serialized_end=2081
+  _globals['_CHATLOGPROBS']._serialized_start=2083
+  _globals['_CHATLOGPROBS']._serialized_end=2191
+  _globals['_CHATCHOICE']._serialized_start=2194
+  _globals['_CHATCHOICE']._serialized_end=2386
+  _globals['_CHATRESPONSE']._serialized_start=2389
+  _globals['_CHATRESPONSE']._serialized_end=2586
+  _globals['_TOOLCALLDELTA']._serialized_start=2588
+  _globals['_TOOLCALLDELTA']._serialized_end=2689
+  _globals['_CHATCHOICEDELTA']._serialized_start=2692
+  _globals['_CHATCHOICEDELTA']._serialized_end=2944
+  _globals['_CHATCHUNK']._serialized_start=2947
+  _globals['_CHATCHUNK']._serialized_end=3161
+  _globals['_CHATSERVICE']._serialized_start=3371
+  _globals['_CHATSERVICE']._serialized_end=3523
 # @@protoc_insertion_point(module_scope)

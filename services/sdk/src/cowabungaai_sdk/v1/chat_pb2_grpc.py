@@ -53,17 +53,14 @@ class ChatServiceServicer:
 
     def Chat(self, request, context):
         """Answers a conversation in one message.
-
-        Status codes: INVALID_ARGUMENT (trailing metadata `cowabungaai-param` names the parameter),
-        NOT_FOUND (no such model), UNAVAILABLE (loading or draining), DEADLINE_EXCEEDED, INTERNAL.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ChatStream(self, request, context):
-        """Answers a conversation piece by piece. The last chunk carries the finish reason and the usage.
-        Status codes as for Chat; a status other than OK may follow chunks that were already sent.
+        """Answers a conversation piece by piece. Every choice ends with one delta that has a finish reason; the last chunk
+        carries the usage. A status other than OK may follow chunks that were already sent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

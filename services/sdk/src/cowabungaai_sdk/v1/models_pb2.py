@@ -24,21 +24,23 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63owabungaai/v1/models.proto\x12\x0e\x63owabungaai.v1\"\x98\x01\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x03\x12\x10\n\x08owned_by\x18\x03 \x01(\t\x12\x30\n\x0c\x63\x61pabilities\x18\x04 \x03(\x0e\x32\x1a.cowabungaai.v1.Capability\x12\x1b\n\x0e\x63ontext_length\x18\x05 \x01(\rH\x00\x88\x01\x01\x42\x11\n\x0f_context_length\"\x13\n\x11ListModelsRequest\";\n\x12ListModelsResponse\x12%\n\x06models\x18\x01 \x03(\x0b\x32\x15.cowabungaai.v1.Model*=\n\nCapability\x12\x1a\n\x16\x43\x41PABILITY_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43\x41PABILITY_CHAT\x10\x01\x32\x63\n\x0cModelService\x12S\n\nListModels\x12!.cowabungaai.v1.ListModelsRequest\x1a\".cowabungaai.v1.ListModelsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63owabungaai/v1/models.proto\x12\x0e\x63owabungaai.v1\"\xff\x01\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x03\x12\x10\n\x08owned_by\x18\x03 \x01(\t\x12\x30\n\x0c\x63\x61pabilities\x18\x04 \x03(\x0e\x32\x1a.cowabungaai.v1.Capability\x12\x1b\n\x0e\x63ontext_length\x18\x05 \x01(\rH\x00\x88\x01\x01\x12(\n\x05state\x18\x06 \x01(\x0e\x32\x19.cowabungaai.v1.LoadState\x12\x17\n\ndimensions\x18\x07 \x01(\rH\x01\x88\x01\x01\x12\x13\n\x0b\x64\x65scription\x18\x08 \x01(\tB\x11\n\x0f_context_lengthB\r\n\x0b_dimensions\"\x13\n\x11ListModelsRequest\";\n\x12ListModelsResponse\x12%\n\x06models\x18\x01 \x03(\x0b\x32\x15.cowabungaai.v1.Model*\xc8\x01\n\nCapability\x12\x1a\n\x16\x43\x41PABILITY_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43\x41PABILITY_CHAT\x10\x01\x12\x19\n\x15\x43\x41PABILITY_COMPLETION\x10\x02\x12\x18\n\x14\x43\x41PABILITY_EMBEDDING\x10\x03\x12\x1c\n\x18\x43\x41PABILITY_TRANSCRIPTION\x10\x04\x12\x1a\n\x16\x43\x41PABILITY_TRANSLATION\x10\x05\x12\x1a\n\x16\x43\x41PABILITY_TOKEN_COUNT\x10\x06*l\n\tLoadState\x12\x1a\n\x16LOAD_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12LOAD_STATE_LOADING\x10\x01\x12\x14\n\x10LOAD_STATE_READY\x10\x02\x12\x15\n\x11LOAD_STATE_FAILED\x10\x03\x32\x63\n\x0cModelService\x12S\n\nListModels\x12!.cowabungaai.v1.ListModelsRequest\x1a\".cowabungaai.v1.ListModelsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cowabungaai.v1.models_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CAPABILITY']._serialized_start=284
-  _globals['_CAPABILITY']._serialized_end=345
+  _globals['_CAPABILITY']._serialized_start=388
+  _globals['_CAPABILITY']._serialized_end=588
+  _globals['_LOADSTATE']._serialized_start=590
+  _globals['_LOADSTATE']._serialized_end=698
   _globals['_MODEL']._serialized_start=48
-  _globals['_MODEL']._serialized_end=200
-  _globals['_LISTMODELSREQUEST']._serialized_start=202
-  _globals['_LISTMODELSREQUEST']._serialized_end=221
-  _globals['_LISTMODELSRESPONSE']._serialized_start=223
-  _globals['_LISTMODELSRESPONSE']._serialized_end=282
-  _globals['_MODELSERVICE']._serialized_start=347
-  _globals['_MODELSERVICE']._serialized_end=446
+  _globals['_MODEL']._serialized_end=303
+  _globals['_LISTMODELSREQUEST']._serialized_start=305
+  _globals['_LISTMODELSREQUEST']._serialized_end=324
+  _globals['_LISTMODELSRESPONSE']._serialized_start=326
+  _globals['_LISTMODELSRESPONSE']._serialized_end=385
+  _globals['_MODELSERVICE']._serialized_start=700
+  _globals['_MODELSERVICE']._serialized_end=799
 # @@protoc_insertion_point(module_scope)

@@ -47,7 +47,7 @@ class ModelServiceServicer:
     """
 
     def ListModels(self, request, context):
-        """Lists the models that the backend serves. UNAVAILABLE until they are loaded.
+        """Lists the models that the backend serves, also while they are loading.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1,0 +1,98 @@
+"""What callers used, in the database."""
+
+from collections.abc import Collection, Mapping
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from cowabungaai_api.auth.account import Counts
+from cowabungaai_api.auth.db import Database
+from cowabungaai_api.auth.tables import UsageRow
+
+Day = tuple[str, str]
+"""A principal's id, and a day."""
+BATCH = 500
+"""Rows in one statement; SQLite allows 32766 parameters, PostgreSQL 32767."""
+
+
+class UsageTable:
+    """The table of usage.
+
+    Args:
+        db: the database.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def add(self, counts: Mapping[Day, Counts]) -> dict[tuple[str, str], Counts]:
+        """Adds to days and to their months, also while other replicas do.
+
+        Args:
+            counts: what to add to each day of each principal.
+
+        Returns:
+            The totals after that, by principal and day, and by principal and month.
+
+        Raises:
+            DatabaseError: it cannot be written; nothing was added.
+        """
+        sums: dict[tuple[str, str], Counts] = {}
+        for (id, day), count in counts.items():
+            for period in (day, day[:7]):
+                sums.setdefault((id, period), Counts()).add(count)
+        # In the same order everywhere, or replicas would wait for each other in a circle.
+        rows = [
+            {"principal_id": id, "period": period, "requests": count.requests, "tokens": count.tokens}
+            for (id, period), count in sorted(sums.items(), key=lambda item: item[0])
+        ]
+        insert = sqlite.insert if self._db.is_sqlite else postgresql.insert
+        totals: dict[tuple[str, str], Counts] = {}
+        if not rows:
+            return totals
+        async with self._db.writing() as session:
+            for start in range(0, len(rows), BATCH):
+                new = insert(UsageRow).values(rows[start : start + BATCH])
+                statement = new.on_conflict_do_update(
+                    index_elements=[UsageRow.principal_id, UsageRow.period],
+                    set_={
+                        "requests": UsageRow.requests + new.excluded.requests,
+                        "tokens": UsageRow.tokens + new.excluded.tokens,
+                    },
+                ).returning(UsageRow.principal_id, UsageRow.period, UsageRow.requests, UsageRow.tokens)
+                for id, period, requests, tokens in await session.execute(statement):
+                    totals[id, period] = Counts(requests, tokens)
+        return totals
+
+    async def read(self, ids: Collection[str], periods: Collection[str]) -> dict[tuple[str, str], Counts]:
+        """Reads totals; those that there are not are left out.
+
+        Args:
+            ids: the principals.
+            periods: days and months.
+
+        Raises:
+            DatabaseError: it cannot be read.
+        """
+        totals: dict[tuple[str, str], Counts] = {}
+        wanted = [*ids]
+        async with self._db.reading() as session:
+            for start in range(0, len(wanted), BATCH):
+                statement = select(UsageRow).where(
+                    UsageRow.principal_id.in_(wanted[start : start + BATCH]), UsageRow.period.in_(periods)
+                )
+                for row in await session.scalars(statement):
+                    totals[row.principal_id, row.period] = Counts(row.requests, row.tokens)
+        return totals
+
+    async def forget_before(self, day: str) -> None:
+        """Deletes what is older than a day.
+
+        Args:
+            day: the first one to keep; its month is kept too.
+
+        Raises:
+            DatabaseError: it cannot be written.
+        """
+        async with self._db.writing() as session:
+            await session.execute(delete(UsageRow).where(UsageRow.period < day[:7]))

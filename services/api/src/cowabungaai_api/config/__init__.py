@@ -1,0 +1,1 @@
+"""The gateway's configuration: settings of the process from its environment, everything else from a file."""

@@ -1,0 +1,1 @@
+"""Where requests go: models lead to pools of replicas; pools know which replicas answer and which is least busy."""

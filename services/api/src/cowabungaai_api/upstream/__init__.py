@@ -1,0 +1,1 @@
+"""How requests reach a replica: over gRPC by the contract, or over HTTP where it speaks OpenAI's API itself."""

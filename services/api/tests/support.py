@@ -1,0 +1,94 @@
+"""A gateway in this process, and a repeater in one of its own."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from anyio.from_thread import BlockingPortal
+from cowabungaai_api.app import create_app
+from cowabungaai_api.auth.keys import generate
+from cowabungaai_api.auth.service import Auth
+from cowabungaai_api.config.file import GatewayConfig
+from cowabungaai_api.config.settings import Settings
+from cowabungaai_api.state import State
+from openai import AsyncOpenAI, OpenAI
+
+ADMIN_KEY = generate()
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A gateway that runs in this process.
+
+    Args:
+        url: where.
+        state: what it runs with.
+    """
+
+    url: str
+    state: State
+
+    def client(self, key: str = ADMIN_KEY, **options: Any) -> OpenAI:
+        """The official client; without retries, so that each error is seen at once."""
+        return OpenAI(base_url=f"{self.url}/openai/v1", api_key=key, **{"max_retries": 0, **options})
+
+    def async_client(self, key: str = ADMIN_KEY) -> AsyncOpenAI:
+        """The official async client; close it in the test."""
+        return AsyncOpenAI(base_url=f"{self.url}/openai/v1", api_key=key, max_retries=0)
+
+    def http(self, key: str | None = ADMIN_KEY) -> httpx.Client:
+        """A plain client; close it in the test."""
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        return httpx.Client(base_url=self.url, headers=headers)
+
+
+Start = Callable[..., Gateway]
+
+
+@contextmanager
+def repeater_process(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The repeater as a process of its own: its address, and the process."""
+    process = subprocess.Popen(  # noqa: S603 - our own module
+        [sys.executable, "-m", "cowabungaai_repeater", "--host", "127.0.0.1", "--port", "0", *arguments],
+        env={**os.environ, "COWABUNGAAI_LOG_LEVEL": "info"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        entries = (json.loads(line) for line in process.stderr)
+        yield f"127.0.0.1:{next(entry['port'] for entry in entries if 'port' in entry)}", process
+        process.terminate()
+        process.communicate()
+
+
+@contextmanager
+def running(portal: BlockingPortal, folder: Path, config: dict[str, Any], **settings: Any) -> Iterator[Gateway]:
+    """A gateway with a database of its own."""
+
+    async def make() -> tuple[Any, State, Auth]:
+        parsed = GatewayConfig.model_validate(config)
+        auth = Auth(f"sqlite:///{folder}/{len(list(folder.iterdir()))}.db", parsed.auth, ADMIN_KEY)
+        await auth.open()
+        return *create_app(Settings(**{"log_level": "warning", **settings}), parsed, auth), auth
+
+    app, state, auth = portal.call(make)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, http="httptools", log_config=None, proxy_headers=False))
+        task = portal.start_task_soon(server.serve, [listener])
+        while not server.started:
+            assert not task.done(), task.exception()
+            time.sleep(0.005)
+        yield Gateway(f"http://127.0.0.1:{listener.getsockname()[1]}", state)
+        server.should_exit = True
+        task.result()
+    portal.call(auth.close)

@@ -1,0 +1,164 @@
+"""The client for replicas that speak HTTP, against a server that says what each test needs."""
+
+import asyncio
+
+import pytest
+from cowabungaai_api.upstream.http_client import HttpClient, Origin
+from cowabungaai_sdk.errors import BackendFailedError, BackendTimeoutError, BackendUnavailableError
+
+pytestmark = pytest.mark.anyio
+REQUEST = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nhi"
+
+
+class Server:
+    """Answers each request on a connection with the next of some bytes; None closes the connection.
+
+    Args:
+        answers: one for each request, over all connections.
+        pause_s: before each answer.
+    """
+
+    def __init__(self, *answers: bytes | None, pause_s: float = 0) -> None:
+        self.answers = list(answers)
+        self.pause_s = pause_s
+        self.connections = 0
+        self.left = asyncio.Event()
+        self._clients: list[HttpClient] = []
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def __aenter__(self) -> "Server":
+        self._server = await asyncio.start_server(self._talk, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for client in self._clients:
+            await client.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        self._server.close()
+        await asyncio.sleep(0.01)
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self._writers.append(writer)
+        try:
+            while self.answers:
+                await reader.readuntil(b"\r\n\r\n")
+                await asyncio.sleep(self.pause_s)
+                if (answer := self.answers.pop(0)) is None:
+                    break
+                writer.write(answer)
+                await writer.drain()
+                if b"content-length" not in answer and b"chunked" not in answer:
+                    break
+            else:
+                await reader.read()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        self.left.set()
+        writer.close()
+
+    def break_off(self) -> None:
+        """Closes all connections."""
+        for writer in self._writers:
+            writer.close()
+
+    def client(self) -> HttpClient:
+        self._clients.append(HttpClient(Origin.parse(f"http://127.0.0.1:{self.port}/v1"), 1.0))
+        return self._clients[-1]
+
+
+def test_origin_of_a_url():
+    assert Origin.parse("https://[::1]:8443/v1/") == Origin("::1", 8443, True, "/v1")
+    assert Origin.parse("http://a").authority == "a:80"
+
+
+async def test_connection_is_kept_for_the_next_request():
+    async with Server(OK, OK) as server:
+        client = server.client()
+        bodies = [(await client.exchange(1, REQUEST))[1] for _ in range(2)]
+    assert (bodies, server.connections) == ([b"hi", b"hi"], 1)
+
+
+async def test_kept_connection_that_the_server_closed_is_replaced():
+    async with Server(OK, None, OK) as server:
+        client = server.client()
+        await client.exchange(1, REQUEST)
+        connection, body = await client.exchange(1, REQUEST)
+    assert (connection.status, body, server.connections) == (200, b"hi", 2)
+
+
+async def test_new_connection_that_is_closed_at_once_is_unavailable():
+    async with Server(None) as server:
+        with pytest.raises(BackendUnavailableError, match="closed before the answer"):
+            await server.client().exchange(1, REQUEST)
+
+
+async def test_server_that_is_not_there_is_unavailable(free_tcp_port: int):
+    client = HttpClient(Origin.parse(f"http://127.0.0.1:{free_tcp_port}"), 1.0)
+    with pytest.raises(BackendUnavailableError, match="cannot connect to 127"):
+        await client.exchange(1, REQUEST)
+
+
+async def test_answer_that_does_not_come_is_a_timeout_and_closes_the_connection():
+    async with Server(OK, pause_s=5) as server:
+        with pytest.raises(BackendTimeoutError):
+            await server.client().exchange(0.05, REQUEST)
+
+
+async def test_answer_that_is_not_http_is_a_failure():
+    async with Server(b"SSH-2.0-OpenSSH\r\n") as server:
+        with pytest.raises(BackendFailedError, match="not HTTP"):
+            await server.client().exchange(1, REQUEST)
+
+
+async def test_answer_without_length_ends_with_the_connection():
+    async with Server(b"HTTP/1.1 200 OK\r\n\r\nhi") as server:
+        assert (await server.client().exchange(1, REQUEST))[1] == b"hi"
+
+
+async def test_answer_that_breaks_off_is_unavailable():
+    async with Server(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhi") as server:
+        server.answers.append(None)
+        client = server.client()
+        connection = await client.begin(1, REQUEST)
+        assert await connection.read() == b"hi"
+        server.break_off()
+        with pytest.raises(BackendUnavailableError, match="closed before"):
+            await connection.read()
+        client.release(connection)
+
+
+async def test_leaving_in_the_middle_closes_the_connection():
+    answer = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n"
+    async with Server(answer) as server:
+        client = server.client()
+        connection = await client.begin(5, REQUEST)
+        assert await connection.read() == b"hi"
+        client.release(connection)
+        await asyncio.wait_for(server.left.wait(), 1)
+
+
+async def test_slow_reader_pauses_the_server():
+    size = 8 * 1024 * 1024
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size + b"x" * size
+    async with Server(answer) as server:
+        client = server.client()
+        connection = await client.begin(5, REQUEST)
+        await asyncio.sleep(0.1)
+        first = await connection.read()
+        assert len(first) < size // 2
+        total = len(first)
+        while piece := await connection.read():
+            total += len(piece)
+        client.release(connection)
+    assert total == size
+
+
+@pytest.mark.parametrize("header", [b"Retry-After: 7\r\n", b""])
+async def test_retry_after_is_read(header: bytes):
+    async with Server(b"HTTP/1.1 429 Too Many\r\n" + header + b"content-length: 0\r\n\r\n") as server:
+        connection, _ = await server.client().exchange(1, REQUEST)
+    assert connection.retry_after == (7.0 if header else None)

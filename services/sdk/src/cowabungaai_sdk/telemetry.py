@@ -1,0 +1,135 @@
+"""Traces by OpenTelemetry, for backends and the gateway alike; nothing is imported, and nothing costs, while off.
+
+They are on where the environment names a collector: OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT.
+All other variables of the OpenTelemetry specification (sampling, headers, resource attributes) hold too. Attributes
+follow its conventions for generative AI, and hold no content of a request.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import Tracer
+
+    from cowabungaai_sdk.servicers.calls import Call
+
+ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+SCOPE = "cowabungaai"
+
+OPERATIONS = {"Chat": "chat", "Complete": "text_completion", "Embed": "embeddings", "Transcribe": "transcription"}
+"""What each method is called in the attribute gen_ai.operation.name; streams as their siblings."""
+
+_provider: "TracerProvider | None" = None
+
+
+def configure(service_name: str) -> bool:
+    """Turns traces on where the environment names a collector.
+
+    Args:
+        service_name: the resource's service.name, unless OTEL_SERVICE_NAME says another.
+
+    Returns:
+        Whether they are on.
+    """
+    global _provider
+    if _provider is not None:
+        return True
+    if not any(os.environ.get(name) for name in ENDPOINTS):
+        return False
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    named = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": service_name}
+    # The order lets OTEL_RESOURCE_ATTRIBUTES win over nothing but what is named here.
+    _provider = TracerProvider(resource=Resource.create(named))
+    _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return True
+
+
+def shutdown() -> None:
+    """Sends what is left to the collector, and turns traces off."""
+    global _provider
+    if _provider is not None:
+        _provider.shutdown()
+        _provider = None
+
+
+def enabled() -> bool:
+    """Whether traces are on."""
+    return _provider is not None
+
+
+def tracer() -> "Tracer":
+    """What spans are made with.
+
+    Raises:
+        RuntimeError: traces are off; ask enabled() first.
+    """
+    if _provider is None:
+        raise RuntimeError("traces are off; call configure first, and ask enabled()")
+    return _provider.get_tracer(SCOPE)
+
+
+def inject(metadata: Sequence[tuple[str, str]] = ()) -> list[tuple[str, str]]:
+    """Adds the current span to a call's metadata, as W3C's traceparent and tracestate; adds nothing while off.
+
+    Args:
+        metadata: what goes along anyway.
+    """
+    if _provider is None:
+        return list(metadata)
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    carrier: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(carrier)
+    return [*metadata, *carrier.items()]
+
+
+@contextmanager
+def server_span(call: "Call", metadata: Any) -> Iterator[None]:
+    """Traces a backend's call. Only while traces are on.
+
+    Args:
+        call: says at its end what is known of it.
+        metadata: the call's, as gRPC gives it; its traceparent is the span's parent.
+    """
+    from opentelemetry.trace import SpanKind, Status, StatusCode
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    carrier = {key: value for key, value in metadata or () if isinstance(value, str)}
+    parent = TraceContextTextMapPropagator().extract(carrier)
+    with tracer().start_as_current_span(
+        call.method, parent, SpanKind.SERVER, record_exception=False, set_status_on_exception=False
+    ) as span:
+        try:
+            yield
+        finally:
+            span.set_attributes(attributes(call))
+            if call.status not in ("OK", "CANCELLED"):
+                span.set_status(Status(StatusCode.ERROR, call.status))
+
+
+def attributes(call: "Call") -> dict[str, str | int | float | Sequence[str]]:
+    """What a span says of a backend's call.
+
+    Args:
+        call: the call at its end.
+    """
+    known = {
+        "rpc.system": "grpc",
+        "rpc.method": call.method,
+        "rpc.response.status_code": call.status,
+        "gen_ai.operation.name": OPERATIONS.get(call.method.removesuffix("Stream")),
+        "gen_ai.request.model": call.model or None,
+        "gen_ai.response.finish_reasons": list(call.finish_reasons) or None,
+        "gen_ai.usage.input_tokens": call.prompt_tokens,
+        "gen_ai.usage.output_tokens": call.completion_tokens,
+        "gen_ai.server.time_to_first_token": call.first_piece_s,
+        "cowabungaai.queue_wait": call.queued_s,
+    }
+    return {name: value for name, value in known.items() if value is not None}

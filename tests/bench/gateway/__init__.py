@@ -1,0 +1,1 @@
+"""The benchmark of gateways for OpenAI's API, ours and others: requests per second, latency, CPU time and memory."""

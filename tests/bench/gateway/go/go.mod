@@ -1,0 +1,3 @@
+module cowabungaai/gatewaybench
+
+go 1.26
