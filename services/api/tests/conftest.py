@@ -40,9 +40,9 @@ def start(portal: BlockingPortal, tmp_path: Path) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def begin(
-            config: dict[str, Any] | None = None, models: dict[str, str] | None = None, **settings: Any
+            file: dict[str, Any] | None = None, models: dict[str, str] | None = None, **settings: Any
         ) -> Gateway:
-            found = config or {"models": [{"name": name, "backend": at} for name, at in (models or {}).items()]}
+            found = file or {"models": [{"name": name, "backend": at} for name, at in (models or {}).items()]}
             return stack.enter_context(running(portal, tmp_path, found, **settings))
 
         yield begin

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -66,17 +67,22 @@ def repeater_process(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[st
     )
     with process:
         entries = (json.loads(line) for line in process.stderr)
-        yield f"127.0.0.1:{next(entry['port'] for entry in entries if 'port' in entry)}", process
+        port = next(entry["port"] for entry in entries if "port" in entry)
+        # A full pipe would stop the repeater.
+        reader = threading.Thread(target=process.stderr.read)
+        reader.start()
+        yield f"127.0.0.1:{port}", process
         process.terminate()
-        process.communicate()
+        process.wait(20)
+        reader.join(20)
 
 
 @contextmanager
-def running(portal: BlockingPortal, folder: Path, config: dict[str, Any], **settings: Any) -> Iterator[Gateway]:
+def running(portal: BlockingPortal, folder: Path, file: dict[str, Any], **settings: Any) -> Iterator[Gateway]:
     """A gateway with a database of its own."""
 
     async def make() -> tuple[Any, State, Auth]:
-        parsed = GatewayConfig.model_validate(config)
+        parsed = GatewayConfig.model_validate(file)
         auth = Auth(f"sqlite:///{folder}/{len(list(folder.iterdir()))}.db", parsed.auth, ADMIN_KEY)
         await auth.open()
         return *create_app(Settings(**{"log_level": "warning", **settings}), parsed, auth), auth

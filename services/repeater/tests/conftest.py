@@ -13,10 +13,16 @@ from cowabungaai_sdk.server import BackendServer, ServerConfig
 Serve = Callable[..., Awaitable[BackendClient]]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """grpc.aio knows asyncio only."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def one_event_loop(anyio_backend: str) -> AsyncIterator[None]:
+    """Keeps one loop for all tests: gRPC may have a last event for a loop that was closed already, and fail on it."""
+    yield  # noqa: PT022 - the loop is closed once this fixture has ended
 
 
 @pytest.fixture

@@ -54,7 +54,8 @@ def test_sigterm_exits_with_0(process):
     assert found.wait(5) == 0
 
 
-def test_settings_reach_the_backend(process):
+@pytest.mark.anyio
+async def test_settings_reach_the_backend(process):
     arguments = [
         "--port",
         "0",
@@ -70,13 +71,9 @@ def test_settings_reach_the_backend(process):
         "1",
     ]
     found = process(*arguments, "--dimensions", "5", "--first-delay-ms", "1.5")
-    port = serving(found)
-
-    async def ask():
-        async with BackendClient(f"127.0.0.1:{port}", timeout_s=5) as client:
-            return await client.models(), await client.chat(said("hi", model="b"))
-
-    models, answer = asyncio.run(ask())
+    port = await asyncio.to_thread(serving, found)
+    async with BackendClient(f"127.0.0.1:{port}", timeout_s=5) as client:
+        models, answer = await client.models(), await client.chat(said("hi", model="b"))
     assert [(model.id, model.context_length, model.dimensions) for model in models] == [("a", 9, 5), ("b", 9, 5)]
     assert answer.system_fingerprint == "r7"
 

@@ -115,10 +115,9 @@ async def test_text_format_is_the_echo(client):
     assert (await answer(client, said("Rome", response_format=ResponseFormat(text={}))))[0] == "Rome"
 
 
-TREE = {
-    "$defs": {
-        "node": {"type": "object", "properties": {"next": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/node"}]}}}
-    },
+NEXT = {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/node"}]}
+CHAIN = {
+    "$defs": {"node": {"type": "object", "properties": {"next": NEXT}, "required": ["next"]}},
     "$ref": "#/$defs/node",
 }
 
@@ -151,7 +150,7 @@ TREE = {
         ({"required": ["a"]}, {"a": "hello"}),
         ({"minimum": 4}, 4),
         ({"anyOf": [{"type": "null"}, {"type": "string"}], "title": "x"}, None),
-        (TREE, {}),
+        (CHAIN, {"next": None}),
         ({"type": "object", "properties": {"a": {"$ref": "#"}}}, {}),
         (
             {"type": "object", "properties": {"a": {"type": "object", "required": ["b"]}}, "required": ["a"]},

@@ -98,16 +98,25 @@ async def test_transcript_that_breaks_the_interface_is_the_backends_failure(clie
         await client.transcribe(options(language), pieces(b"abc"))
 
 
-async def test_refusal_comes_before_the_audio_has_ended(client):
+@pytest.mark.parametrize("stream", [False, True])
+async def test_refusal_comes_before_the_audio_has_ended(client, stream):
+    """Many times over: gRPC's own status for what it cannot write must never be taken for the backend's."""
+
     async def endless():
         while True:
             yield b"x" * 1000
             await asyncio.sleep(0)
 
-    wrong = TranscribeOptions(model="words")
-    with pytest.raises(InvalidRequestError, match="task") as raised:
-        await asyncio.wait_for(client.transcribe(wrong, endless()), 3)
-    assert raised.value.param == "task"
+    async def ask():
+        wrong = TranscribeOptions(model="words")
+        if not stream:
+            return await client.transcribe(wrong, endless())
+        return [chunk async for chunk in client.transcribe_stream(wrong, endless())]
+
+    for _ in range(30):
+        with pytest.raises(InvalidRequestError, match="task") as raised:
+            await asyncio.wait_for(ask(), 3)
+        assert raised.value.param == "task"
 
 
 @pytest.mark.parametrize("stream", [False, True])

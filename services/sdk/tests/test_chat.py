@@ -85,6 +85,29 @@ async def test_unknown_model_is_refused_with_the_right_ones(serve, request_):
         await client.chat(request_)
 
 
+async def test_long_name_in_an_error_is_cut(serve, request_):
+    request_.model = "模" * 5000
+    client = (await serve(Words())).client
+    with pytest.raises(ModelNotFoundError) as raised:
+        await client.chat(request_)
+    assert len(str(raised.value)) < 700
+
+
+async def test_status_is_logged_with_the_times(serve, request_, caplog):
+    caplog.set_level(logging.INFO, "cowabungaai")
+    served = await serve(Gated())
+    with pytest.raises(BackendTimeoutError):
+        await served.client.chat(request_, timeout_s=0.1)
+    await served.server.stop()
+    fields = next(record.fields for record in caplog.records if record.message == "call")
+    assert fields["method"] == "Chat"
+    assert fields["status"] == "DEADLINE_EXCEEDED"
+    assert fields["model"] == "words"
+    assert fields["ms"] >= 90
+    assert fields["queued_ms"] < 90
+    assert fields["first_piece_ms"] < 90
+
+
 async def test_backend_refusal_names_its_parameter(serve, request_):
     client = (await serve(Picky())).client
     with pytest.raises(InvalidRequestError, match="too warm") as raised:
@@ -155,6 +178,7 @@ USAGE = ChatDelta(usage=Usage())
     [
         ([ChatDelta("one"), END], "ended without usage"),
         ([ChatDelta("one"), USAGE], "without a finish reason of choice 0"),
+        ([ChatDelta(finish_reason=FINISH_REASON_UNSPECIFIED), USAGE], "without a finish reason of choice 0"),
         ([END, USAGE, ChatDelta("one")], "went on after its usage"),
         ([END, ChatDelta("one")], "a piece of choice 0, which ended or is none"),
         ([ChatDelta("one", index=1)], "a piece of choice 1, which ended or is none"),

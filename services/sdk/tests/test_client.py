@@ -144,6 +144,24 @@ async def test_cancelled_call_stops_the_backend_within_100_ms(serve, request_):
     await asyncio.wait_for(backend.cancelled.wait(), 0.1)
 
 
+async def test_closing_the_connection_ends_calls_without_cancelling_their_tasks(serve, request_):
+    backend = Gated()
+    target = (await serve(backend)).target
+    client = BackendClient(target, timeout_s=5)
+    call = asyncio.create_task(client.chat(request_))
+    await backend.begun.wait()
+    await client.close()
+    with pytest.raises(BackendUnavailableError, match="was closed"):
+        await call
+
+
+async def test_parameter_that_metadata_cannot_carry_is_written_with_question_marks(serve, request_):
+    client = (await serve(Failing(InvalidRequestError("no", "größe\n")))).client
+    with pytest.raises(InvalidRequestError) as raised:
+        await client.chat(request_)
+    assert raised.value.param == "gr??e?"
+
+
 async def test_metadata_reaches_the_backend(request_):
     seen: list[tuple[str, str]] = []
 

@@ -108,11 +108,18 @@ async def test_spans_own_context_is_passed_on(collector):
     assert metadata[1][1].startswith(f"00-{context.trace_id:032x}-{context.span_id:016x}-")
 
 
-@pytest.mark.parametrize(("variable", "name"), [(None, "tests"), ("mine", "mine")])
-async def test_service_is_named(monkeypatch, collector, variable, name):
+@pytest.mark.parametrize(
+    ("environment", "name"),
+    [
+        ({}, "tests"),
+        ({"OTEL_SERVICE_NAME": "mine"}, "mine"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=theirs"}, "theirs"),
+    ],
+)
+async def test_service_is_named(monkeypatch, collector, environment, name):
     telemetry.shutdown()
-    if variable:
-        monkeypatch.setenv("OTEL_SERVICE_NAME", variable)
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
     telemetry.configure("tests")
     telemetry.tracer().start_span("one").end()
     await sent(collector)

@@ -126,6 +126,10 @@ async def measure(arguments: argparse.Namespace) -> dict[str, object]:
         samples.ending = True
         await asyncio.gather(*tasks)
     finally:
+        for task in tasks:
+            task.cancel()
+        # The first failure is the one that is told; those of other clients are the same.
+        await asyncio.gather(*tasks, return_exceptions=True)
         for channel in channels:
             await channel.close()
     return {

@@ -32,7 +32,7 @@ def start_pretended(ground: Ground, base: Running | None) -> Running:
 def start_wrong(ground: Ground, base: Running | None) -> Running:
     """A gateway whose streams have one token too many."""
     port = free_port()
-    words = [ground.program, "echo", "-addr", f"127.0.0.1:{port}", "-tokens", "65"]
+    words = [str(ground.program), "echo", "-addr", f"127.0.0.1:{port}", "-tokens", "65"]
     return targets._ready(Running(ground.fleet.start("wrong", words), f"http://127.0.0.1:{port}/v1"))
 
 

@@ -44,7 +44,10 @@ def document(app: FastAPI) -> Callable[[], dict[str, Any]]:
         # FastAPI describes its own body of validation errors, which is never sent.
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
-        schemas.update(_schemas())
+        own = _schemas()
+        if clash := sorted(name for name in own.keys() & schemas.keys() if own[name] != schemas[name]):
+            raise ValueError(f"two models have the name {clash[0]!r}")
+        schemas.update(own)
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         for path, methods in out["paths"].items():
             for method in methods.values():

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 from pathlib import Path
 
 from cowabungaai_api.auth.errors import AuthConfigError
@@ -14,7 +13,7 @@ Stamp = tuple[int, int, int]
 
 
 class Reloader:
-    """Looks at the file again and again, and at once on SIGHUP.
+    """Looks at the file again and again, and at once where the state says so.
 
     Args:
         path: the file; a link to it may change too, as in a mounted ConfigMap.
@@ -27,21 +26,19 @@ class Reloader:
         self._state = state
         self._every_s = every_s
         self._seen = _stamp(path)
-        self._now = asyncio.Event()
 
     async def run(self) -> None:
         """Goes on until cancelled."""
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._now.set)
         while True:
             try:
                 async with asyncio.timeout(self._every_s or None):
-                    await self._now.wait()
+                    await self._state.reload_now.wait()
             except TimeoutError:
                 stamp = _stamp(self._path)
                 if stamp == self._seen:
                     continue
                 self._seen = stamp
-            self._now.clear()
+            self._state.reload_now.clear()
             await self.reload()
 
     async def reload(self) -> None:

@@ -97,6 +97,7 @@ async def _serve_with(
     auth: Auth, settings: Settings, config: GatewayConfig, listener: socket.socket, *, has_admin: bool
 ) -> None:
     app, state = create_app(settings, config, auth)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, state.reload_now.set)
     server = Server(
         uvicorn.Config(
             app,

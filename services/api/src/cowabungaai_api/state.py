@@ -1,5 +1,6 @@
 """What the gateway runs with, made when the app starts."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 from cowabungaai_api.auth.service import Auth
@@ -20,6 +21,7 @@ class State:
         metrics: the metrics.
         router: where requests go; there as soon as the app has started.
         draining: whether the gateway is about to stop.
+        reload_now: set it to have the configuration file read at once.
     """
 
     settings: Settings
@@ -28,3 +30,4 @@ class State:
     metrics: Metrics = field(default_factory=Metrics)
     router: Router = field(init=False)
     draining: bool = False
+    reload_now: asyncio.Event = field(default_factory=asyncio.Event)

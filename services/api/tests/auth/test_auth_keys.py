@@ -3,9 +3,10 @@
 from hashlib import sha256
 
 import pytest
-from cowabungaai_api.auth import keys
 from hypothesis import given
 from hypothesis import strategies as st
+
+from cowabungaai_api.auth import keys
 
 KEYS = st.integers(min_value=0, max_value=2**256 - 1).map(keys.make)
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import AsyncIterator
 
 import pytest
+
 from cowabungaai_api.auth import schema
 from cowabungaai_api.auth.account import Counts
 from cowabungaai_api.auth.db import Database
@@ -134,7 +135,7 @@ async def test_a_refusal_has_the_headers_too(limiter: RateLimiter) -> None:
     ("kind", "seconds"), [("requests_per_day", 3600), ("tokens_per_day", 3600), ("tokens_per_month", 3600)]
 )
 async def test_quotas_end_with_their_period(limiter: RateLimiter, time: Time, kind: str, seconds: int) -> None:
-    who = caller(**{kind: 2})
+    who = Principal("key_1", "first", "api_key", frozenset(), limits=Limits(**{kind: 2}))
     for _ in range(2):
         limiter.acquire(who, 1).settle(1)
     with pytest.raises(QuotaExceededError, match=f"2 {kind.replace('_', ' ')}") as caught:
@@ -228,6 +229,33 @@ async def test_a_day_that_ends_is_written_to_itself(db: Database, time: Time, li
         "2026-02-01": Counts(1, 7),
         "2026-02": Counts(1, 7),
     }
+
+
+@pytest.mark.parametrize("flushed_first", [True, False])
+async def test_a_day_ends_also_for_those_who_ask_nothing(
+    db: Database, time: Time, limiter: RateLimiter, flushed_first: bool
+) -> None:
+    who = caller()
+    limiter.acquire(who).settle(5)
+    time.move(3600)
+    if flushed_first:
+        await limiter.flush()
+    assert limiter.usage(who) == (Counts(), Counts())
+    await limiter.flush()
+    totals = await UsageTable(db).read([who.id], ["2026-01-31", "2026-02-01"])
+    assert totals == {(who.id, "2026-01-31"): Counts(1, 5)}
+
+
+async def test_a_day_may_end_while_usage_is_read(db: Database, time: Time, limiter: RateLimiter) -> None:
+    who = caller()
+    await UsageTable(db).add({(who.id, "2026-01-31"): Counts(1, 5), (who.id, "2026-02-01"): Counts(2, 7)})
+    task = asyncio.create_task(limiter.prepare(who))
+    await asyncio.sleep(0)
+    time.move(3600)
+    limiter.acquire(who).settle(10)
+    await task
+    await limiter.prepare(who)
+    assert limiter.usage(who) == (Counts(3, 17), Counts(3, 17))
 
 
 async def test_a_day_may_end_during_a_flush(db: Database, time: Time, limiter: RateLimiter) -> None:

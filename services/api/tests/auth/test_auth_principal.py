@@ -4,10 +4,11 @@ import re
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
+
 from cowabungaai_api.auth.config import AuthConfig, LimitsConfig
 from cowabungaai_api.auth.errors import PermissionDeniedError
 from cowabungaai_api.auth.principal import MAX_REMEMBERED, Limits, Principal
-from pydantic import ValidationError
 
 ISSUER = {"issuer": "https://id.example", "audience": "gateway", "algorithms": ["RS256"], "jwks_file": "/keys.json"}
 
@@ -70,11 +71,11 @@ def issuer(**changes: Any) -> dict[str, Any]:
     ("config", "message"),
     [
         ({"jwt": [issuer(jwks_file=None)]}, "give exactly one of 'secret_env'"),
-        ({"jwt": [issuer(secret_env="A")]}, "give exactly one of 'secret_env'"),
+        ({"jwt": [issuer(**{"secret_env": "A"})]}, "give exactly one of 'secret_env'"),
         ({"jwt": [issuer(algorithms=["HS256"])]}, "with public keys all 'algorithms' must be RS*, PS*, ES* or EdDSA"),
         ({"jwt": [issuer(algorithms=["RS256", "HS256"])]}, "with public keys all 'algorithms' must be"),
         (
-            {"jwt": [issuer(jwks_file=None, secret_file="/s")]},
+            {"jwt": [issuer(**{"jwks_file": None, "secret_file": "/s"})]},
             "with a secret all 'algorithms' must be HS256, HS384 or HS512",
         ),
         ({"jwt": [issuer(algorithms=["none"])]}, "Input should be"),

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import text
+
 from cowabungaai_api.auth import keys, schema
 from cowabungaai_api.auth.db import Database
 from cowabungaai_api.auth.errors import DatabaseError, KeyNotFoundError, KeyRevokedError
 from cowabungaai_api.auth.principal import Limits
 from cowabungaai_api.auth.store import KeyStore
-from sqlalchemy import text
 
 pytestmark = pytest.mark.anyio
 
@@ -20,7 +21,8 @@ async def test_a_key_is_what_was_asked_for(store: KeyStore) -> None:
     key = new.key
     assert keys.is_well_formed(new.secret)
     assert key.prefix == new.secret[:11]
-    assert (key.name, key.scopes, key.models, key.limits) == ("Büro ☕", {"inference", "admin"}, ("llama-*",), limits)
+    assert (key.name, key.models, key.limits) == ("Büro ☕", ("llama-*",), limits)
+    assert key.scopes == {"inference", "admin"}
     assert (key.created_at, key.expires_at) == (1769900400, 1800000000)
     assert (key.revoked_at, key.last_used_at, key.previous_until) == (None, None, None)
     assert await store.get(key.id) == key
@@ -53,7 +55,7 @@ async def test_a_key_is_found_by_its_secret_alone(store: KeyStore) -> None:
 async def test_a_key_that_is_not_there_is_told(store: KeyStore, id: str) -> None:
     for action in (store.get, store.revoke, store.rotate, store.update):
         with pytest.raises(KeyNotFoundError, match="no API key"):
-            await action(id)  # type: ignore[operator]
+            await action(id)
 
 
 async def test_pages_forwards_and_backwards(store: KeyStore) -> None:
@@ -87,12 +89,8 @@ async def test_only_what_is_given_changes(store: KeyStore) -> None:
         1800000000,
     )
     changed = await store.update(key.id, scopes=["admin"], models=None, limits=Limits(None, 7), expires_at=None)
-    assert (changed.scopes, changed.models, changed.limits, changed.expires_at) == (
-        {"admin"},
-        None,
-        Limits(None, 7),
-        None,
-    )
+    assert changed.scopes == {"admin"}
+    assert (changed.models, changed.limits, changed.expires_at) == (None, Limits(None, 7), None)
     assert changed == await store.get(key.id)
 
 

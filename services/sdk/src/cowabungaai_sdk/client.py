@@ -1,6 +1,8 @@
 """Typed client of a backend: one connection, used by any number of calls at once."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -8,7 +10,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cowabungaai_sdk.channels import MESSAGE_BYTES, client_options
-from cowabungaai_sdk.errors import BackendError, BackendUnavailableError, error_from_rpc
+from cowabungaai_sdk.errors import BackendUnavailableError, error_from_rpc
 from cowabungaai_sdk.uploads import Uploading, requests_of
 from cowabungaai_sdk.v1.audio_pb2 import TranscribeOptions, Transcription, TranscriptionChunk
 from cowabungaai_sdk.v1.audio_pb2_grpc import AudioServiceStub
@@ -137,10 +139,9 @@ class BackendClient:
         """
         call = self._audio.Transcribe(timeout=self._deadline(timeout_s), metadata=metadata)
         try:
-            async with Uploading(call, requests_of(options, audio)):
-                answer: Transcription = await call
-        except grpc.aio.AioRpcError as error:
-            raise self._error(error) from error
+            with self._errors():
+                async with Uploading(call, requests_of(options, audio)):
+                    answer: Transcription = await call
         finally:
             call.cancel()
         return answer
@@ -160,11 +161,10 @@ class BackendClient:
         """
         call = self._audio.TranscribeStream(timeout=self._deadline(timeout_s), metadata=metadata)
         try:
-            async with Uploading(call, requests_of(options, audio)):
-                async for chunk in call:
-                    yield chunk
-        except grpc.aio.AioRpcError as error:
-            raise self._error(error) from error
+            with self._errors():
+                async with Uploading(call, requests_of(options, audio)):
+                    async for chunk in call:
+                        yield chunk
         finally:
             call.cancel()
 
@@ -194,7 +194,7 @@ class BackendClient:
         return answer.status == health_pb2.HealthCheckResponse.SERVING
 
     async def close(self) -> None:
-        """Closes the connection; calls in flight are cancelled."""
+        """Closes the connection; calls in flight end with BackendUnavailableError."""
         await self._channel.close()
 
     async def __aenter__(self) -> Self:
@@ -208,9 +208,19 @@ class BackendClient:
     def _deadline(self, timeout_s: float | None) -> float:
         return self._timeout_s if timeout_s is None else timeout_s
 
-    def _error(self, error: grpc.aio.AioRpcError) -> BackendError:
-        state = self._channel.get_state()
-        return error_from_rpc(error, self.target, ready=state is grpc.ChannelConnectivity.READY)
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turns gRPC's errors into BackendError's subclasses."""
+        try:
+            yield
+        except grpc.aio.AioRpcError as error:
+            state = self._channel.get_state()
+            raise error_from_rpc(error, self.target, ready=state is grpc.ChannelConnectivity.READY) from error
+        except asyncio.CancelledError as error:
+            # gRPC cancels the calls of a connection that is closed, though nobody cancelled their tasks.
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            raise BackendUnavailableError(f"the connection to the backend at {self.target} was closed") from error
 
     async def _unary(self, method: Any, request: object, timeout_s: float | None, metadata: Metadata | None) -> Any:
         if self._retries:
@@ -218,20 +228,17 @@ class BackendClient:
         return await self._once(method, request, timeout_s, metadata)
 
     async def _once(self, method: Any, request: object, timeout_s: float | None, metadata: Metadata | None) -> Any:
-        try:
+        with self._errors():
             return await method(request, timeout=self._deadline(timeout_s), metadata=metadata)
-        except grpc.aio.AioRpcError as error:
-            raise self._error(error) from error
 
     async def _stream(
         self, method: Any, request: object, timeout_s: float | None, metadata: Metadata | None
     ) -> AsyncGenerator[Any, None]:
         call = method(request, timeout=self._deadline(timeout_s), metadata=metadata)
         try:
-            async for chunk in call:
-                yield chunk
-        except grpc.aio.AioRpcError as error:
-            raise self._error(error) from error
+            with self._errors():
+                async for chunk in call:
+                    yield chunk
         finally:
             call.cancel()
 

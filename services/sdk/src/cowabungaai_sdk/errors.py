@@ -103,7 +103,8 @@ class InvalidRequestError(BackendError):
 
     def trailers(self) -> tuple[tuple[str, str], ...]:
         """See BackendError."""
-        return tuple((key, value) for key, value in ((PARAM_KEY, self.param), (CODE_KEY, self.code_name)) if value)
+        found = ((PARAM_KEY, self.param), (CODE_KEY, self.code_name))
+        return tuple((key, _printable(value)) for key, value in found if value)
 
 
 def error_from_rpc(error: grpc.aio.AioRpcError, target: str, ready: bool = True) -> BackendError:
@@ -146,6 +147,11 @@ def _exhausted(error: grpc.aio.AioRpcError, details: str, target: str) -> Backen
     except ValueError:
         return BackendOverloadedError(details)
     return BackendOverloadedError(details, retry_after_s)
+
+
+def _printable(text: str) -> str:
+    """What metadata can carry."""
+    return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in text)[:200]
 
 
 def _trailer(error: grpc.aio.AioRpcError, key: str) -> str | None:

@@ -1,7 +1,7 @@
 """Traces by OpenTelemetry, for backends and the gateway alike; nothing is imported, and nothing costs, while off.
 
 They are on where the environment names a collector: OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT.
-All other variables of the OpenTelemetry specification (sampling, headers, resource attributes) hold too. Attributes
+They travel over gRPC; sampling, headers and resource attributes are as OpenTelemetry's other variables say. Attributes
 follow its conventions for generative AI, and hold no content of a request.
 """
 
@@ -29,7 +29,7 @@ def configure(service_name: str) -> bool:
     """Turns traces on where the environment names a collector.
 
     Args:
-        service_name: the resource's service.name, unless OTEL_SERVICE_NAME says another.
+        service_name: the resource's service.name, unless the environment says another.
 
     Returns:
         Whether they are on.
@@ -44,9 +44,9 @@ def configure(service_name: str) -> bool:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    named = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": service_name}
-    # The order lets OTEL_RESOURCE_ATTRIBUTES win over nothing but what is named here.
-    _provider = TracerProvider(resource=Resource.create(named))
+    # What is passed to a resource wins over the environment, so nothing is where that names the service.
+    is_named = os.environ.get("OTEL_SERVICE_NAME") or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    _provider = TracerProvider(resource=Resource.create({} if is_named else {"service.name": service_name}))
     _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return True
 

@@ -12,6 +12,12 @@ from cowabungaai_sdk.v1.audio_pb2 import TranscribeOptions, TranscribeRequest
 PIECE_BYTES = 256 * 1024
 """The most audio in one message, in bytes: enough to make the messages' cost small, little enough to flow."""
 
+CORE_ERROR = "Internal error from Core"
+"""What grpc.aio says where it cannot write, whatever the reason."""
+STATUS_TRIES = 200
+STATUS_PAUSE_S = 0.005
+"""How often, and how far apart, the true status is looked for: for a second in all."""
+
 
 async def requests_of(
     options: TranscribeOptions, audio: AsyncIterable[bytes]
@@ -73,8 +79,30 @@ class Uploading:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._task is not None  # noqa: S101 - set on entry
+        truth = await self._truth(error) if isinstance(error, grpc.aio.AioRpcError) else None
         if not self._task.done():
             self._task.cancel()
         await asyncio.wait([self._task])
         if not self._task.cancelled() and (failure := self._task.exception()) is not None:
             raise failure
+        if truth is not None:
+            raise truth from error
+
+    async def _truth(self, error: grpc.aio.AioRpcError) -> grpc.aio.AioRpcError | None:
+        """The status that the backend gave, where gRPC shows one of its own first.
+
+        A request that is written while the answer's status is on its way makes grpc.aio say that its core failed. The
+        status replaces that as soon as the event loop has read it.
+        """
+        if error.details() != CORE_ERROR:
+            return None
+        for _ in range(STATUS_TRIES):
+            if await self._call.details() != CORE_ERROR:
+                break
+            await asyncio.sleep(STATUS_PAUSE_S)
+        return grpc.aio.AioRpcError(
+            await self._call.code(),
+            await self._call.initial_metadata(),
+            await self._call.trailing_metadata(),
+            await self._call.details(),
+        )

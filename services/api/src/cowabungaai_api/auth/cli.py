@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace, database_url: str) -> int:
             return 0
         return asyncio.run(_run(arguments, database_url))
     except AuthError as error:
-        _explain(f"error: {error.message}")
+        _explain(f"error: {error}")
         return 1
 
 

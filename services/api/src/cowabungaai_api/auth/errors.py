@@ -98,10 +98,18 @@ class IssuerUnavailableError(AuthError):
 
 
 class DatabaseError(AuthError):
-    """The database cannot be used; the message has its URL without the password."""
+    """The database cannot be used. `str` of it is for operators; `message` tells clients nothing of the database.
+
+    Args:
+        detail: what was wrong and what to do, with the database's URL but without its password.
+    """
 
     status = 503
     code = "database_unavailable"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, retry_after_s=1.0)
+        self.message = "The gateway's database cannot be used at the moment; try again later."
 
 
 class AuthConfigError(AuthError):

@@ -12,30 +12,12 @@ from cowabungaai_api.auth.errors import AuthError, DatabaseError
 from cowabungaai_api.auth.principal import LIMIT_NAMES, NO_LIMITS, Principal
 from cowabungaai_api.auth.service import Auth
 from cowabungaai_api.auth.store import ID_PATTERN, KEEP, MAX_PAGE, Order
-from cowabungaai_api.errors import ApiError
+from cowabungaai_api.errors import ApiError, from_auth
 
-RETRY_S = 1.0
 Cursor = Annotated[str | None, Query(pattern=ID_PATTERN)]
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 log = logging.getLogger("cowabungaai.api.auth")
-
-
-def to_api_error(error: AuthError) -> ApiError:
-    """Writes an error as OpenAI does.
-
-    Args:
-        error: the error; what concerns the database stays in the log.
-    """
-    if isinstance(error, DatabaseError):
-        log.error("the database cannot be used", extra={"fields": {"error": error.message}})
-        return ApiError(
-            error.status, "The gateway's database cannot be used; try again later.", error.code, None, RETRY_S
-        )
-    found = ApiError(error.status, error.message, error.code, None, error.retry_after_s)
-    if error.headers:
-        found.headers = {**(found.headers or {}), **{name.decode(): value.decode() for name, value in error.headers}}
-    return found
 
 
 async def _auth(request: Request) -> AsyncIterator[Auth]:
@@ -43,7 +25,9 @@ async def _auth(request: Request) -> AsyncIterator[Auth]:
     try:
         yield request.app.state.auth
     except AuthError as error:
-        raise to_api_error(error) from error
+        if isinstance(error, DatabaseError):
+            log.error("the database cannot be used", extra={"fields": {"error": str(error)}})
+        raise from_auth(error) from error
 
 
 AuthNeeded = Annotated[Auth, Depends(_auth)]

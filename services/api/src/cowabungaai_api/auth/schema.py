@@ -64,7 +64,8 @@ async def current(db: Database) -> str | None:
     def read(connection: Connection) -> str | None:
         if not inspect(connection).has_table(VERSION_TABLE):
             return None
-        return connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608 - a constant
+        version: str | None = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608 - constant
+        return version
 
     async with db.connection(read_only=True) as connection:
         return await connection.run_sync(read)

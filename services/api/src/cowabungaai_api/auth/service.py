@@ -80,6 +80,14 @@ class Auth:
         """
         return self.authenticator.has_admin_key or await self.store.any_admin()
 
+    async def check(self) -> None:
+        """Asks the database something small, to see that it answers.
+
+        Raises:
+            DatabaseError: it does not.
+        """
+        await schema.current(self.db)
+
     def reconfigure(self, config: AuthConfig) -> None:
         """Takes a new configuration; all of it, or none where it is wrong.
 
@@ -102,7 +110,7 @@ class Auth:
                 self._forgotten_at = now
         except DatabaseError as error:
             if not self._failing:
-                log.error("cannot write usage; it is kept in memory", extra={"fields": {"error": error.message}})
+                log.error("cannot write usage; it is kept in memory", extra={"fields": {"error": str(error)}})
             self._failing = True
         else:
             if self._failing:

@@ -1,8 +1,9 @@
 """What callers used, in the database."""
 
 from collections.abc import Collection, Mapping
+from typing import cast
 
-from sqlalchemy import delete, select
+from sqlalchemy import Table, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from cowabungaai_api.auth.account import Counts
@@ -12,7 +13,7 @@ from cowabungaai_api.auth.tables import UsageRow
 Day = tuple[str, str]
 """A principal's id, and a day."""
 BATCH = 500
-"""Rows in one statement; SQLite allows 32766 parameters, PostgreSQL 32767."""
+"""Ids in one query; SQLite allows 32766 parameters, PostgreSQL 32767."""
 
 
 class UsageTable:
@@ -24,6 +25,16 @@ class UsageTable:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        table = cast(Table, UsageRow.__table__)
+        new = (sqlite.insert if db.is_sqlite else postgresql.insert)(table)
+        columns = table.columns
+        self._addition = new.on_conflict_do_update(
+            index_elements=[columns.principal_id, columns.period],
+            set_={
+                "requests": columns.requests + new.excluded.requests,
+                "tokens": columns.tokens + new.excluded.tokens,
+            },
+        ).returning(columns.principal_id, columns.period, columns.requests, columns.tokens)
 
     async def add(self, counts: Mapping[Day, Counts]) -> dict[tuple[str, str], Counts]:
         """Adds to days and to their months, also while other replicas do.
@@ -46,22 +57,13 @@ class UsageTable:
             {"principal_id": id, "period": period, "requests": count.requests, "tokens": count.tokens}
             for (id, period), count in sorted(sums.items(), key=lambda item: item[0])
         ]
-        insert = sqlite.insert if self._db.is_sqlite else postgresql.insert
         totals: dict[tuple[str, str], Counts] = {}
         if not rows:
             return totals
         async with self._db.writing() as session:
-            for start in range(0, len(rows), BATCH):
-                new = insert(UsageRow).values(rows[start : start + BATCH])
-                statement = new.on_conflict_do_update(
-                    index_elements=[UsageRow.principal_id, UsageRow.period],
-                    set_={
-                        "requests": UsageRow.requests + new.excluded.requests,
-                        "tokens": UsageRow.tokens + new.excluded.tokens,
-                    },
-                ).returning(UsageRow.principal_id, UsageRow.period, UsageRow.requests, UsageRow.tokens)
-                for id, period, requests, tokens in await session.execute(statement):
-                    totals[id, period] = Counts(requests, tokens)
+            # SQLAlchemy sends them in batches, and compiles the statement once.
+            for id, period, requests, tokens in await session.execute(self._addition, rows):
+                totals[id, period] = Counts(requests, tokens)
         return totals
 
     async def read(self, ids: Collection[str], periods: Collection[str]) -> dict[tuple[str, str], Counts]:

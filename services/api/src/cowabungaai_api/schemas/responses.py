@@ -25,7 +25,7 @@ class CompletionTokensDetails(Answer):
     reasoning_tokens: int
 
 
-class Usage(Answer):
+class TokenUsage(Answer):
     """Tokens that a request used."""
 
     prompt_tokens: int
@@ -99,7 +99,7 @@ class ChatCompletion(Answer):
     created: int
     model: str
     choices: list[ChatChoice]
-    usage: Usage
+    usage: TokenUsage
     system_fingerprint: str | None = None
 
 
@@ -130,7 +130,7 @@ class ChatCompletionChunk(Answer):
     created: int
     model: str
     choices: list[ChatChunkChoice]
-    usage: Usage | None = None
+    usage: TokenUsage | None = None
     system_fingerprint: str | None = None
 
 
@@ -160,7 +160,7 @@ class Completion(Answer):
     created: int
     model: str
     choices: list[CompletionChoice]
-    usage: Usage | None = None
+    usage: TokenUsage | None = None
     system_fingerprint: str | None = None
 
 

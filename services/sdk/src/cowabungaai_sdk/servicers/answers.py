@@ -41,13 +41,14 @@ class Watch:
             raise BackendFailedError("the backend's answer went on after its usage")
         if delta.usage is not None:
             self._usage = delta.usage
-            if delta.finish_reason is None and not delta.text and delta.index in self._reasons:
+            if not delta.finish_reason and not delta.text and delta.index in self._reasons:
                 return False
         if delta.index in self._reasons or delta.index >= self._choices:
             raise BackendFailedError(
                 f"the backend's answer has a piece of choice {delta.index}, which ended or is none"
             )
-        if delta.finish_reason is not None:
+        # Unspecified is no reason: it would look to clients as if the choice had not ended.
+        if delta.finish_reason:
             self._reasons[delta.index] = delta.finish_reason
         return True
 

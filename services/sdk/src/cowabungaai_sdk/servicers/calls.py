@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("cowabungaai.server")
 
+MESSAGE_CHARACTERS = 600
+"""The longest error message that is sent; gRPC takes up to nine bytes for a character, of some 8,000."""
+
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -119,7 +122,7 @@ class Calls:
                     call.status = error.code.name
                     if error.code is grpc.StatusCode.INTERNAL:
                         log.exception("call failed", extra={"fields": {"method": method}})
-                    await context.abort(error.code, str(error), error.trailers())
+                    await context.abort(error.code, _short(str(error)), error.trailers())
                 except Exception as error:
                     call.status = "INTERNAL"
                     log.exception("call failed", extra={"fields": {"method": method}})
@@ -161,6 +164,11 @@ _REASONS = {number: name.removeprefix("FINISH_REASON_").lower() for name, number
 
 def _milliseconds(seconds: float) -> float:
     return round(seconds * 1000, 1)
+
+
+def _short(message: str) -> str:
+    """Cuts a message that quotes a long value: gRPC replaces a status that does not fit its headers by another."""
+    return message if len(message) <= MESSAGE_CHARACTERS else f"{message[:MESSAGE_CHARACTERS]}..."
 
 
 def _span(call: Call, context: Context) -> AbstractContextManager[None]:

@@ -1,0 +1,1 @@
+"""Conformance: the official client against a gateway, whatever model is behind it."""
