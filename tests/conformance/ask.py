@@ -83,9 +83,7 @@ def joined(chunks: list[ChatCompletionChunk], index: int = 0) -> str:
         chunks: the stream.
         index: of the choice.
     """
-    return "".join(
-        choice.delta.content or "" for chunk in chunks for choice in chunk.choices if choice.index == index
-    )
+    return "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices if choice.index == index)
 
 
 def events(http: httpx2.Client, path: str, body: dict[str, Any]) -> list[str]:

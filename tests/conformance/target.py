@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass, field
 
 import httpx2
@@ -11,6 +12,8 @@ from pydantic import BaseModel, ConfigDict
 OPENAI = "/openai/v1"
 OWN = "/cowabungaai/v1"
 REPEATER = "repeater"
+READY_S = 60
+"""How long a model may take until it is ready, in seconds: backends start beside the gateway."""
 
 
 class TargetError(Exception):
@@ -87,6 +90,26 @@ def choose_model(target: Target) -> Model:
     Raises:
         TargetError: the gateway does not answer, or has no such model, or the model is not ready.
     """
+    deadline = time.monotonic() + READY_S
+    while True:
+        models = _models(target)
+        name = os.environ.get("COWABUNGAAI_MODEL") or models[0].id
+        found = next((model for model in models if model.id == name), None)
+        if found is None:
+            known = ", ".join(model.id for model in models)
+            raise TargetError(f"COWABUNGAAI_MODEL is {name!r}; expected one of {known}")
+        if found.state == "ready":
+            break
+        if time.monotonic() > deadline:
+            raise TargetError(f"model {name!r} is {found.state} after {READY_S} s; expected it to be ready")
+        time.sleep(0.2)
+    exact = os.environ.get("COWABUNGAAI_EXACT", "1" if name == REPEATER else "0")
+    if exact not in ("0", "1"):
+        raise TargetError(f"COWABUNGAAI_EXACT is {exact!r}; expected 0 or 1")
+    return found.model_copy(update={"exact": exact == "1"})
+
+
+def _models(target: Target) -> list[Model]:
     try:
         with target.http() as http:
             answer = http.get(f"{OWN}/states/models")
@@ -94,15 +117,4 @@ def choose_model(target: Target) -> Model:
         raise TargetError(f"no gateway answers at {target.root}: {error}") from error
     if answer.status_code != 200:
         raise TargetError(f"{target.root}{OWN}/states/models answers {answer.status_code}: {answer.text[:300]}")
-    models = [Model.model_validate(entry) for entry in answer.json()["data"]]
-    name = os.environ.get("COWABUNGAAI_MODEL") or models[0].id
-    found = next((model for model in models if model.id == name), None)
-    if found is None:
-        known = ", ".join(model.id for model in models)
-        raise TargetError(f"COWABUNGAAI_MODEL is {name!r}; expected one of {known}")
-    if found.state != "ready":
-        raise TargetError(f"model {name!r} is {found.state}; expected it to be ready")
-    exact = os.environ.get("COWABUNGAAI_EXACT", "1" if name == REPEATER else "0")
-    if exact not in ("0", "1"):
-        raise TargetError(f"COWABUNGAAI_EXACT is {exact!r}; expected 0 or 1")
-    return found.model_copy(update={"exact": exact == "1"})
+    return [Model.model_validate(entry) for entry in answer.json()["data"]]

@@ -8,6 +8,7 @@ from typing import Any
 
 import openai
 import pytest
+
 from conformance.ask import MESSAGES, check_chat, check_usage, said
 from conformance.target import Model
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import openai
 import pytest
+
 from conformance.ask import check_chat, check_usage, joined, said
 
 pytestmark = [pytest.mark.endpoint("chat/completions"), pytest.mark.needs("chat"), pytest.mark.exact]
-ODD = "ä 漢字 \U0001f600 \"quoted\" \\ back\ttab\nline \u2028 </script> data: [DONE]"
+ODD = 'ä 漢字 \U0001f600 "quoted" \\ back\ttab\nline \u2028 </script> data: [DONE]'
 
 
 @pytest.mark.parametrize("text", ["to be or not to be", " leading and trailing ", ODD, "word " * 5000], ids=len)

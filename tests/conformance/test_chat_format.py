@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 import openai
 import pytest
-from conformance.ask import check_chat, is_json, said
 from pydantic import BaseModel
+
+from conformance.ask import check_chat, is_json, said
 
 pytestmark = [pytest.mark.endpoint("chat/completions"), pytest.mark.needs("chat")]
 QUESTION = said("Name a city and its country. Answer in JSON.")

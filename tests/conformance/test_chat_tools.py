@@ -6,8 +6,9 @@ from typing import Any
 
 import openai
 import pytest
-from conformance.ask import CLOCK, WEATHER, check_chat, is_json, said
 from pydantic import BaseModel
+
+from conformance.ask import CLOCK, WEATHER, check_chat, is_json, said
 
 pytestmark = [pytest.mark.endpoint("chat/completions"), pytest.mark.needs("chat")]
 QUESTION = said("What is the weather in Rome?")

@@ -8,9 +8,10 @@ from typing import Any
 import httpx2
 import openai
 import pytest
+from openai.types import Completion
+
 from conformance.ask import SENTENCE, check_usage, events
 from conformance.target import OPENAI, OWN
-from openai.types import Completion
 
 pytestmark = [pytest.mark.endpoint("completions"), pytest.mark.needs("completion")]
 LIMITED: Any = {"max_tokens": 8, "temperature": 0, "seed": 1}

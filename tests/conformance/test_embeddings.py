@@ -10,8 +10,9 @@ from typing import Any
 import httpx2
 import openai
 import pytest
-from conformance.target import OPENAI, OWN, Model
 from openai.types import CreateEmbeddingResponse
+
+from conformance.target import OPENAI, OWN, Model
 
 pytestmark = [pytest.mark.endpoint("embeddings"), pytest.mark.needs("embedding")]
 TEXTS = [f"sentence number {number}" for number in range(7)]
@@ -37,9 +38,7 @@ def alike(first: list[float], second: list[float]) -> float:
     [("one", 1), (["one"], 1), (TEXTS, 7), ([11, 12, 13], 1), ([[11, 12], [13]], 2)],
     ids=["text", "a list of one", "texts", "tokens", "lists of tokens"],
 )
-def test_all_kinds_of_input_are_taken(
-    client: openai.OpenAI, model: str, chosen: Model, given: Any, count: int
-) -> None:
+def test_all_kinds_of_input_are_taken(client: openai.OpenAI, model: str, chosen: Model, given: Any, count: int) -> None:
     found = vectors(client.embeddings.create(model=model, input=given), model)
     assert len(found) == count
     assert {len(vector) for vector in found} == {chosen.dimensions or len(found[0])}

@@ -7,6 +7,7 @@ import time
 import httpx2
 import openai
 import pytest
+
 from conformance.conftest import MakeKey
 from conformance.strict import client as strict_client
 from conformance.target import OPENAI, OWN, Model, Target

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx2
 import pytest
+
 from conformance.ask import MESSAGES, WEATHER
 from conformance.target import OPENAI, OWN
 

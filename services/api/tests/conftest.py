@@ -1,5 +1,6 @@
 """The real gateway under uvicorn on loopback, in front of the real repeater and of backends that misbehave."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +12,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from cowabungaai_sdk.backend import Backend
 from cowabungaai_sdk.server import BackendServer, ServerConfig
 from openai import AsyncOpenAI, OpenAI
-from support import Gateway, Start, repeater_process, running
+from support import ADMIN_KEY, Gateway, Launch, Process, Start, repeater_process, running
 
 
 @pytest.fixture
@@ -39,9 +40,7 @@ def start(portal: BlockingPortal, tmp_path: Path) -> Iterator[Start]:
     """Starts gateways: from a whole configuration, or from models as `name=address`, and settings."""
     with ExitStack() as stack:
 
-        def begin(
-            file: dict[str, Any] | None = None, models: dict[str, str] | None = None, **settings: Any
-        ) -> Gateway:
+        def begin(file: dict[str, Any] | None = None, models: dict[str, str] | None = None, **settings: Any) -> Gateway:
             found = file or {"models": [{"name": name, "backend": at} for name, at in (models or {}).items()]}
             return stack.enter_context(running(portal, tmp_path, found, **settings))
 
@@ -101,3 +100,25 @@ def serve(portal: BlockingPortal) -> Iterator[Callable[[Backend], str]]:
     yield begin
     for server in servers:
         portal.call(server.stop)
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Launch]:
+    """Starts the gateway on loopback, with a database and the tests' admin key."""
+    processes: list[Process] = []
+
+    def begin(*arguments: str, **environment: str) -> Process:
+        own = {
+            "COWABUNGAAI_API_HOST": "127.0.0.1",
+            "COWABUNGAAI_API_PORT": "0",
+            "COWABUNGAAI_API_DATABASE_URL": f"sqlite:///{tmp_path}/api.db",
+            "COWABUNGAAI_API_ADMIN_KEY": ADMIN_KEY,
+            "COWABUNGAAI_API_DRAIN_DELAY_SECONDS": "0",
+        }
+        found = {name: value for name, value in {**os.environ, **own, **environment}.items() if value}
+        processes.append(Process(arguments, found))
+        return processes[-1]
+
+    yield begin
+    for process in processes:
+        process.kill()

@@ -2,11 +2,13 @@
 
 import json
 import os
+import queue
 import socket
 import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,9 +83,11 @@ def repeater_process(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[st
 def running(portal: BlockingPortal, folder: Path, file: dict[str, Any], **settings: Any) -> Iterator[Gateway]:
     """A gateway with a database of its own."""
 
+    database = folder / f"{uuid.uuid4().hex}.db"
+
     async def make() -> tuple[Any, State, Auth]:
         parsed = GatewayConfig.model_validate(file)
-        auth = Auth(f"sqlite:///{folder}/{len(list(folder.iterdir()))}.db", parsed.auth, ADMIN_KEY)
+        auth = Auth(f"sqlite:///{database}", parsed.auth, ADMIN_KEY)
         await auth.open()
         return *create_app(Settings(**{"log_level": "warning", **settings}), parsed, auth), auth
 
@@ -98,3 +102,62 @@ def running(portal: BlockingPortal, folder: Path, file: dict[str, Any], **settin
         server.should_exit = True
         task.result()
     portal.call(auth.close)
+
+
+class Process:
+    """`python -m cowabungaai_api` as a process of its own, whose log is read all the time: a full pipe would stop it.
+
+    Args:
+        arguments: of the command line.
+        environment: of the process.
+    """
+
+    def __init__(self, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
+        self._process = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", "cowabungaai_api", *arguments],
+            env=environment,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.log: list[str] = []
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        self.send_signal = self._process.send_signal
+
+    def _read(self) -> None:
+        for line in self._process.stderr:
+            self.log.append(line)
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def entry(self, event: str) -> dict[str, object]:
+        """The next log line about an event."""
+        while (line := self._lines.get(timeout=20)) is not None:
+            found = json.loads(line)
+            if found["event"] == event:
+                return found
+        raise AssertionError(f"the process ended without saying {event!r}: {''.join(self.log)}")
+
+    def client(self) -> OpenAI:
+        """The official client."""
+        return OpenAI(base_url=str(self.entry("serving")["base_url"]), api_key=ADMIN_KEY, max_retries=0)
+
+    def end(self) -> tuple[int, str, str]:
+        """Waits for the end: exit status, output, log."""
+        output = self._process.stdout.read()
+        self._reader.join(20)
+        status = self._process.wait(20)
+        self._process.stdout.close()
+        self._process.stderr.close()
+        return status, output, "".join(self.log)
+
+    def kill(self) -> None:
+        """Ends it, if it has not ended."""
+        self._process.kill()
+        if not self._process.stdout.closed:
+            self.end()
+
+
+Launch = Callable[..., Process]

@@ -123,7 +123,7 @@ def test_all_mistakes_are_told():
             "models.toml:7: models.1.backend",
         ),
         (
-            '[[models]]\nname = "a"\nbackend = "b"\n[backends.b]\nreplicas = ["c:1"]\n[backends.b.health]\ntimeout_s = -1',
+            'models = [{name = "a", backend = "b"}]\n\n\n[backends.b]\nreplicas = ["c:1"]\n[backends.b.health]\ntimeout_s = -1',
             ":7:",
         ),
         (

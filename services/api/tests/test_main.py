@@ -2,106 +2,18 @@
 
 import http.client
 import json
-import os
-import queue
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import httpx
 import pytest
-from openai import OpenAI
-
 from cowabungaai_api.__main__ import main
+from openai import OpenAI
 from support import ADMIN_KEY
 
 MESSAGES = [{"role": "user", "content": "tell nobody"}]
-
-
-class Process:
-    """`python -m cowabungaai_api` as a process of its own, whose log is read all the time: a full pipe would stop it.
-
-    Args:
-        arguments: of the command line.
-        environment: of the process.
-    """
-
-    def __init__(self, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", "cowabungaai_api", *arguments],
-            env=environment,
-            stderr=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.log: list[str] = []
-        self._lines: queue.Queue[str | None] = queue.Queue()
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-        self.send_signal = self._process.send_signal
-
-    def _read(self) -> None:
-        for line in self._process.stderr:
-            self.log.append(line)
-            self._lines.put(line)
-        self._lines.put(None)
-
-    def entry(self, event: str) -> dict[str, object]:
-        """The next log line about an event."""
-        while (line := self._lines.get(timeout=20)) is not None:
-            found = json.loads(line)
-            if found["event"] == event:
-                return found
-        raise AssertionError(f"the process ended without saying {event!r}: {''.join(self.log)}")
-
-    def client(self) -> OpenAI:
-        """The official client."""
-        return OpenAI(base_url=str(self.entry("serving")["base_url"]), api_key=ADMIN_KEY, max_retries=0)
-
-    def end(self) -> tuple[int, str, str]:
-        """Waits for the end: exit status, output, log."""
-        output = self._process.stdout.read()
-        self._reader.join(20)
-        status = self._process.wait(20)
-        self._process.stdout.close()
-        self._process.stderr.close()
-        return status, output, "".join(self.log)
-
-    def kill(self) -> None:
-        """Ends it, if it has not ended."""
-        self._process.kill()
-        if not self._process.stdout.closed:
-            self.end()
-
-
-Launch = Callable[..., Process]
-
-
-@pytest.fixture
-def launch(tmp_path: Path) -> Iterator[Launch]:
-    """Starts the gateway on loopback, with a database and the tests' admin key."""
-    processes: list[Process] = []
-
-    def begin(*arguments: str, **environment: str) -> Process:
-        own = {
-            "COWABUNGAAI_API_HOST": "127.0.0.1",
-            "COWABUNGAAI_API_PORT": "0",
-            "COWABUNGAAI_API_DATABASE_URL": f"sqlite:///{tmp_path}/api.db",
-            "COWABUNGAAI_API_ADMIN_KEY": ADMIN_KEY,
-            "COWABUNGAAI_API_DRAIN_DELAY_SECONDS": "0",
-        }
-        found = {name: value for name, value in {**os.environ, **own, **environment}.items() if value}
-        processes.append(Process(arguments, found))
-        return processes[-1]
-
-    yield begin
-    for process in processes:
-        process.kill()
 
 
 def ask(client: OpenAI, model: str = "repeater") -> str:
@@ -188,7 +100,7 @@ def test_sigterm_under_load_loses_nothing(launch, repeater):
                 answered.append(True)
                 if answer.getheader("connection") == "close":
                     return
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the test must know
+        except BaseException as error:
             failures.append(error)
         finally:
             connection.close()

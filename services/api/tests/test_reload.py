@@ -101,7 +101,7 @@ def test_request_in_flight_outlives_a_change(client, repeater, path):
     messages = [{"role": "user", "content": "/repeat delay=50ms -- " + "word " * 20}]
     stream = client.chat.completions.create(model="first", messages=messages, stream=True)
     next(stream)
-    write(path, f"models: [{{name: second, backend: 'http://127.0.0.1:9/v1'}}]")
+    write(path, "models: [{name: second, backend: 'http://127.0.0.1:9/v1'}]")
     eventually(lambda: names(client) == ["second"])
     assert list(stream)[-1].choices[0].finish_reason == "stop"
 

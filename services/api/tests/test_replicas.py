@@ -10,7 +10,6 @@ from contextlib import ExitStack
 
 import openai
 import pytest
-
 from sample_backends import Stuck
 from support import Gateway, repeater_process
 
@@ -30,9 +29,7 @@ def one_backend(replicas: list[str], **options: object) -> dict[str, object]:
 
 def who(client: openai.OpenAI, **parameters: object) -> str:
     """Which replica answers."""
-    return client.chat.completions.create(
-        **{"model": "repeater", "messages": HELLO, **parameters}
-    ).system_fingerprint
+    return client.chat.completions.create(**{"model": "repeater", "messages": HELLO, **parameters}).system_fingerprint
 
 
 def test_replicas_share_the_load(start, three):

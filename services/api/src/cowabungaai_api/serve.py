@@ -5,6 +5,7 @@ import logging
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
@@ -34,13 +35,21 @@ class Server(uvicorn.Server):
         config: uvicorn's.
         state: gets `draining`.
         delay_s: how long the first step takes, in seconds.
+        greet: called as soon as requests are answered.
     """
 
-    def __init__(self, config: uvicorn.Config, state: State, delay_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, state: State, delay_s: float, greet: Callable[[], None]) -> None:
         super().__init__(config)
         self._state = state
         self._delay_s = delay_s
+        self._greet = greet
         self._loop = asyncio.get_running_loop()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to answer."""
+        await super().startup(sockets)
+        if self.started:
+            self._greet()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Takes a signal; the second one stops at once."""
@@ -65,6 +74,8 @@ def serve(settings: Settings, config: GatewayConfig) -> int:
         The exit status.
     """
     logs.configure(settings.log_level)
+    # Each plugin that is set up has a line of its own.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
@@ -80,6 +91,8 @@ def serve(settings: Settings, config: GatewayConfig) -> int:
     except AuthError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    finally:
+        telemetry.shutdown()
     return 0
 
 
@@ -114,8 +127,8 @@ async def _serve_with(
         ),
         state,
         settings.drain_delay_seconds,
+        lambda: _greet(settings, config, listener.getsockname()[1], has_admin=has_admin),
     )
-    _greet(settings, config, listener.getsockname()[1], has_admin=has_admin)
     await server.serve([listener])
 
 

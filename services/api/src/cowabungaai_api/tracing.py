@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cowabungaai_sdk import telemetry
+from cowabungaai_sdk.errors import BackendError
 
 if TYPE_CHECKING:
     from cowabungaai_api.endpoints import Endpoint
@@ -27,7 +28,7 @@ def request_span(exchange: "Exchange", endpoint: "Endpoint", route: "Route", cal
         yield
         return
     from opentelemetry.propagate import extract
-    from opentelemetry.trace import SpanKind
+    from opentelemetry.trace import SpanKind, Status, StatusCode
 
     carrier = {name.decode("latin-1"): value.decode("latin-1") for name, value in exchange.headers.items()}
     attributes = {
@@ -36,13 +37,23 @@ def request_span(exchange: "Exchange", endpoint: "Endpoint", route: "Route", cal
         "http.request.method": "POST",
         "url.path": exchange.path,
     }
+    # An exception's message may quote the conversation, so it is not recorded.
     with telemetry.tracer().start_as_current_span(
-        f"{endpoint.name} {route.name}", extract(carrier), SpanKind.SERVER, attributes
+        f"{endpoint.name} {route.name}",
+        extract(carrier),
+        SpanKind.SERVER,
+        attributes,
+        record_exception=False,
+        set_status_on_exception=False,
     ) as span:
         call.metadata = telemetry.inject()
         try:
             yield
+        except BackendError as error:
+            span.set_status(Status(StatusCode.ERROR, type(error).__name__))
+            raise
         finally:
             span.set_attribute("gen_ai.usage.input_tokens", call.use.prompt)
             span.set_attribute("gen_ai.usage.output_tokens", call.use.completion)
-            span.set_attribute("http.response.status_code", exchange.status)
+            if exchange.status:
+                span.set_attribute("http.response.status_code", exchange.status)

@@ -10,7 +10,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cowabungaai_sdk.channels import MESSAGE_BYTES, client_options
-from cowabungaai_sdk.errors import BackendUnavailableError, error_from_rpc
+from cowabungaai_sdk.errors import BackendFailedError, BackendUnavailableError, error_from_rpc
 from cowabungaai_sdk.uploads import Uploading, requests_of
 from cowabungaai_sdk.v1.audio_pb2 import TranscribeOptions, Transcription, TranscriptionChunk
 from cowabungaai_sdk.v1.audio_pb2_grpc import AudioServiceStub
@@ -142,9 +142,10 @@ class BackendClient:
             with self._errors():
                 async with Uploading(call, requests_of(options, audio)):
                     answer: Transcription = await call
+                    return answer
         finally:
             call.cancel()
-        return answer
+        raise BackendFailedError(f"the backend at {self.target} ended the call without an answer")
 
     async def transcribe_stream(
         self,

@@ -1,7 +1,8 @@
 """The client's side of a stream of requests: audio on its way to a backend."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Coroutine
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,9 +15,8 @@ PIECE_BYTES = 256 * 1024
 
 CORE_ERROR = "Internal error from Core"
 """What grpc.aio says where it cannot write, whatever the reason."""
-STATUS_TRIES = 200
-STATUS_PAUSE_S = 0.005
-"""How often, and how far apart, the true status is looked for: for a second in all."""
+STATUS_S = 1.0
+"""How long the backend's own status may take to come after that, in seconds."""
 
 
 async def requests_of(
@@ -40,6 +40,9 @@ class Uploading:
     gRPC's own way with an iterator swallows what the iterator raises. Here it is raised at the end of the body, instead
     of the cancellation that it causes. Where the backend answers before the end of the requests, the rest is not sent.
 
+    A request that is written while the answer's status arrives makes grpc.aio put a status of its own in that one's
+    place (its issue 36066). Here the first other status is kept, and is what the body ends with.
+
     Args:
         call: a call that takes a stream of requests.
         requests: what to send.
@@ -49,6 +52,8 @@ class Uploading:
         self._call = call
         self._requests = requests
         self._task: asyncio.Task[None] | None = None
+        self._status: grpc.aio.AioRpcError | None = None
+        self._has_status = asyncio.Event()
 
     async def _send(self) -> None:
         try:
@@ -71,38 +76,45 @@ class Uploading:
             return False
         return True
 
+    def _keep_status(self, call: Any) -> None:
+        """Runs whenever the call gets a status: only now is it sure to be there."""
+        code, details = _at_once(call.code()), _at_once(call.details())
+        if self._status is None and details != CORE_ERROR:
+            begun, ended = _at_once(call.initial_metadata()), _at_once(call.trailing_metadata())
+            self._status = grpc.aio.AioRpcError(code, begun, ended, details)
+            self._has_status.set()
+
     async def __aenter__(self) -> Self:
+        self._call.add_done_callback(self._keep_status)
         self._task = asyncio.create_task(self._send())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    ) -> bool:
         assert self._task is not None  # noqa: S101 - set on entry
-        truth = await self._truth(error) if isinstance(error, grpc.aio.AioRpcError) else None
+        is_replaced = isinstance(error, grpc.aio.AioRpcError) and error.details() == CORE_ERROR
+        if is_replaced:
+            # Before the sender is cancelled: that would cancel the call, and its status would never come. Where none
+            # comes, the error that is there stands.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._has_status.wait(), STATUS_S)
         if not self._task.done():
             self._task.cancel()
         await asyncio.wait([self._task])
         if not self._task.cancelled() and (failure := self._task.exception()) is not None:
             raise failure
-        if truth is not None:
-            raise truth from error
+        if is_replaced and self._status is not None:
+            if self._status.code() is grpc.StatusCode.OK:
+                return True
+            raise self._status from error
+        return False
 
-    async def _truth(self, error: grpc.aio.AioRpcError) -> grpc.aio.AioRpcError | None:
-        """The status that the backend gave, where gRPC shows one of its own first.
 
-        A request that is written while the answer's status is on its way makes grpc.aio say that its core failed. The
-        status replaces that as soon as the event loop has read it.
-        """
-        if error.details() != CORE_ERROR:
-            return None
-        for _ in range(STATUS_TRIES):
-            if await self._call.details() != CORE_ERROR:
-                break
-            await asyncio.sleep(STATUS_PAUSE_S)
-        return grpc.aio.AioRpcError(
-            await self._call.code(),
-            await self._call.initial_metadata(),
-            await self._call.trailing_metadata(),
-            await self._call.details(),
-        )
+def _at_once(reading: Coroutine[Any, Any, Any]) -> Any:
+    """The result of a coroutine that has nothing to wait for."""
+    try:
+        reading.send(None)
+    except StopIteration as done:
+        return done.value
+    raise RuntimeError("grpc.aio said that a call had ended, but not how")

@@ -71,7 +71,7 @@ class ChunkWriter:
         self._ended = False
 
     def write(self, chunk: chat_pb2.ChatChunk) -> bytes:
-        """Writes a chunk as one event, or two where the usage follows.
+        """Writes a chunk as one event, with another before it for each choice that begins, and one after for the usage.
 
         Args:
             chunk: the backend's chunk.
@@ -79,13 +79,10 @@ class ChunkWriter:
         choices = chunk.choices
         if len(choices) == 1 and _plain(choices[0]) and choices[0].index in self._open:
             events = self._head % choices[0].index + orjson.dumps(choices[0].text) + self._tail
-        elif choices:
-            payload = {**self._frame, "choices": [self._choice(choice) for choice in choices]}
-            if self._wants_usage:
-                payload["usage"] = None
-            events = event(payload)
         else:
-            events = b""
+            events = b"".join(self._begin(choice.index) for choice in choices if choice.index not in self._open)
+            if choices:
+                events += self._event([self._choice(choice) for choice in choices])
         if chunk.HasField("usage"):
             self._ended = True
             counts = usage(chunk.usage, self._call.use)
@@ -102,11 +99,20 @@ class ChunkWriter:
         if not self._ended or any(self._open.values()):
             raise BackendFailedError("the backend's stream ended before its choices did")
 
+    def _event(self, choices: list[dict[str, Any]]) -> bytes:
+        payload = {**self._frame, "choices": choices}
+        if self._wants_usage:
+            payload["usage"] = None
+        return event(payload)
+
+    def _begin(self, index: int) -> bytes:
+        """The role, in an event of its own, as OpenAI sends it."""
+        self._open[index] = True
+        delta = {"role": "assistant", "content": "", "refusal": None}
+        return self._event([{"index": index, "delta": delta, "logprobs": None, "finish_reason": None}])
+
     def _choice(self, choice: chat_pb2.ChatChoiceDelta) -> dict[str, Any]:
         delta: dict[str, Any] = {}
-        if choice.index not in self._open:
-            self._open[choice.index] = True
-            delta = {"role": "assistant", "content": "", "refusal": None}
         if choice.text:
             delta["content"] = choice.text
         if choice.refusal:
