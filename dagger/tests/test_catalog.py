@@ -68,6 +68,11 @@ def test_the_projects_own_services_are_valid(file: Path) -> None:
             "flavors: [cpu, tpu]",
             "services/thing/service.yaml:8: flavors.1: input should be 'cpu' or 'gpu', got 'tpu'",
         ),
+        (
+            "flavors: [cpu]",
+            "flavors: [cpu]\nwritable: [/data, var/lib]",
+            "services/thing/service.yaml:9: writable.1: string should match pattern",
+        ),
         ("kind: chat", "kind: [chat", "services/thing/service.yaml:3: not valid YAML"),
         ("kind: chat", "kind: \x01", "services/thing/service.yaml:1: not valid YAML"),
         (
@@ -81,6 +86,17 @@ def test_a_mistake_names_file_line_field_and_expectation(old: str, new: str, mes
     with pytest.raises(CatalogError) as caught:
         parse(VALID.replace(old, new), "services/thing/service.yaml")
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["/", "data", "/data/", "/a//b", "/a/../b", "/a/.", "/a b", "/$x", "/-"])
+def test_a_writable_folder_is_an_absolute_normal_path(path: str) -> None:
+    with pytest.raises(CatalogError, match=r"services/thing/service\.yaml:14: writable\.0: string should match"):
+        parse(VALID + f"writable: ['{path}']\n", "services/thing/service.yaml")
+
+
+def test_writable_folders_are_read() -> None:
+    found = parse(VALID + "writable: [/var/lib/cowabungaai, /data_2/a.b-c]\n", "services/thing/service.yaml")
+    assert found.writable == ["/var/lib/cowabungaai", "/data_2/a.b-c"]
 
 
 @pytest.mark.parametrize("text", ["", "just words", "- a\n- list\n"])

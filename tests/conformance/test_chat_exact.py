@@ -27,22 +27,23 @@ def test_a_text_comes_back_to_the_letter(client: openai.OpenAI, model: str, text
 
 
 @pytest.mark.parametrize(
-    ("parameters", "text", "reason", "tokens"),
+    ("parameters", "expected"),
     [
-        ({}, "a b c d", "stop", 4),
-        ({"max_tokens": 2}, "a b", "length", 2),
-        ({"max_completion_tokens": 4}, "a b c d", "stop", 4),
-        ({"stop": " c"}, "a b", "stop", 2),
-        ({"stop": [" d", " b"]}, "a", "stop", 1),
-        ({"n": 3}, "a b c d", "stop", 12),
-        ({"extra_body": {"min_tokens": 6}}, "a b c d a b", "stop", 6),
-        ({"extra_body": {"min_tokens": 6}, "stop": "d"}, "a b c d a b", "stop", 6),
+        ({}, ("a b c d", "stop", 4)),
+        ({"max_tokens": 2}, ("a b", "length", 2)),
+        ({"max_completion_tokens": 4}, ("a b c d", "stop", 4)),
+        ({"stop": " c"}, ("a b", "stop", 2)),
+        ({"stop": [" d", " b"]}, ("a", "stop", 1)),
+        ({"n": 3}, ("a b c d", "stop", 12)),
+        ({"extra_body": {"min_tokens": 6}}, ("a b c d a b", "stop", 6)),
+        ({"extra_body": {"min_tokens": 6}, "stop": "d"}, ("a b c d a b", "stop", 6)),
     ],
     ids=str,
 )
 def test_parameters_have_their_effect(
-    client: openai.OpenAI, model: str, parameters: dict[str, Any], text: str, reason: str, tokens: int
+    client: openai.OpenAI, model: str, parameters: dict[str, Any], expected: tuple[str, str, int]
 ) -> None:
+    text, reason, tokens = expected
     answer = client.chat.completions.create(model=model, messages=said("a b c d"), **parameters)
     assert [choice.message.content for choice in answer.choices] == [text] * parameters.get("n", 1)
     assert {choice.finish_reason for choice in answer.choices} == {reason}

@@ -75,7 +75,7 @@ def test_an_answer_in_json_that_is_cut_says_so(client: openai.OpenAI, model: str
 
 @pytest.mark.exact
 def test_the_schema_arrives_whole(client: openai.OpenAI, model: str) -> None:
-    schema = {
+    schema: Any = {
         "type": "object",
         "properties": {"a": {"const": "ä\u2028"}, "b": {"type": "integer", "minimum": 3}},
         "required": ["a", "b"],

@@ -127,31 +127,25 @@ def test_the_wire_ends_with_done(http: httpx2.Client, model: str, prefix: str) -
 
 @pytest.mark.exact
 @pytest.mark.parametrize(
-    ("prompt", "parameters", "texts", "reason", "usage"),
+    ("asked", "texts", "expected"),
     [
-        ("a b c", {}, ["a b c"], "stop", (3, 3)),
-        ("a b c", {"max_tokens": 2}, ["a b"], "length", (3, 2)),
-        ("a b c", {"stop": " b"}, ["a"], "stop", (3, 1)),
-        ("a b c", {"echo": True}, ["a b ca b c"], "stop", (3, 3)),
-        (["a", "b c"], {"n": 2}, ["a", "a", "b c", "b c"], "stop", (3, 6)),
-        ("a", {"suffix": " x y"}, ["a"], "stop", (3, 1)),
-        ("a", {"n": 2, "best_of": 3}, ["a", "a"], "stop", (1, 3)),
-        ([7, 8], {}, ["7 8"], "stop", (2, 2)),
-        ([[7], [8, 9]], {}, ["7", "8 9"], "stop", (3, 3)),
+        ({"prompt": "a b c"}, ["a b c"], ("stop", 3, 3)),
+        ({"prompt": "a b c", "max_tokens": 2}, ["a b"], ("length", 3, 2)),
+        ({"prompt": "a b c", "stop": " b"}, ["a"], ("stop", 3, 1)),
+        ({"prompt": "a b c", "echo": True}, ["a b ca b c"], ("stop", 3, 3)),
+        ({"prompt": ["a", "b c"], "n": 2}, ["a", "a", "b c", "b c"], ("stop", 3, 6)),
+        ({"prompt": "a", "suffix": " x y"}, ["a"], ("stop", 3, 1)),
+        ({"prompt": "a", "n": 2, "best_of": 3}, ["a", "a"], ("stop", 1, 3)),
+        ({"prompt": [7, 8]}, ["7 8"], ("stop", 2, 2)),
+        ({"prompt": [[7], [8, 9]]}, ["7", "8 9"], ("stop", 3, 3)),
     ],
     ids=str,
 )
 def test_the_repeater_continues_to_the_letter(
-    client: openai.OpenAI,
-    model: str,
-    prompt: Any,
-    parameters: dict[str, Any],
-    texts: list[str],
-    reason: str,
-    usage: tuple[int, int],
+    client: openai.OpenAI, model: str, asked: Any, texts: list[str], expected: tuple[str, int, int]
 ) -> None:
-    answer = client.completions.create(model=model, prompt=prompt, **parameters)
+    answer = client.completions.create(model=model, **asked)
     assert check(answer, model, len(texts)) == texts
-    assert {choice.finish_reason for choice in answer.choices} == {reason}
-    counted = check_usage(answer.usage)
-    assert (counted.prompt_tokens, counted.completion_tokens) == usage
+    usage = check_usage(answer.usage)
+    assert {choice.finish_reason for choice in answer.choices} == {expected[0]}
+    assert (usage.prompt_tokens, usage.completion_tokens) == expected[1:]

@@ -63,7 +63,7 @@ def test_a_model_that_the_key_may_not_use_is_denied(target: Target, model: str, 
 def test_managing_keys_without_the_scope_is_denied(target: Target, make_key: MakeKey) -> None:
     with target.http(make_key(scopes=["inference"])["value"]) as http:
         for method, path in (("GET", ""), ("POST", ""), ("GET", "/x"), ("PATCH", "/x"), ("DELETE", "/x")):
-            body = {"json": {"name": "x"}} if method in ("POST", "PATCH") else {}
+            body: Any = {"json": {"name": "x"}} if method in ("POST", "PATCH") else {}
             answer = http.request(method, f"{OWN}/auth/api-keys{path}", **body)
             assert answer.status_code == 403, f"{method} {path}"
             assert answer.json()["error"]["code"] == "insufficient_permissions"
@@ -165,22 +165,23 @@ def test_an_error_is_no_stream(http: httpx2.Client, path: str) -> None:
 @chats
 @pytest.mark.exact
 @pytest.mark.parametrize(
-    ("control", "kind", "status", "code"),
+    ("control", "expected"),
     [
-        ("failed", openai.InternalServerError, 500, "backend_failed"),
-        ("crash", openai.InternalServerError, 500, "backend_failed"),
-        ("unavailable", openai.InternalServerError, 503, "backend_unavailable"),
-        ("timeout", openai.InternalServerError, 504, "deadline_exceeded"),
-        ("overloaded", openai.RateLimitError, 429, "server_overloaded"),
-        ("invalid", openai.BadRequestError, 400, "invalid_value"),
-        ("unsupported", openai.BadRequestError, 400, "unsupported_operation"),
-        ("not_found", openai.NotFoundError, 404, "model_not_found"),
+        ("failed", (openai.InternalServerError, 500, "backend_failed")),
+        ("crash", (openai.InternalServerError, 500, "backend_failed")),
+        ("unavailable", (openai.InternalServerError, 503, "backend_unavailable")),
+        ("timeout", (openai.InternalServerError, 504, "deadline_exceeded")),
+        ("overloaded", (openai.RateLimitError, 429, "server_overloaded")),
+        ("invalid", (openai.BadRequestError, 400, "invalid_value")),
+        ("unsupported", (openai.BadRequestError, 400, "unsupported_operation")),
+        ("not_found", (openai.NotFoundError, 404, "model_not_found")),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_a_backends_error_has_its_status(
-    client: openai.OpenAI, model: str, control: str, kind: Any, status: int, code: str, stream: bool
+    client: openai.OpenAI, model: str, control: str, expected: tuple[Any, int, str], stream: bool
 ) -> None:
+    kind, status, code = expected
     error = raised(client, kind, model=model, messages=said(f"/repeat error={control}"), stream=stream)
     assert (error.status_code, error.code) == (status, code)
     if status in (429, 503):
@@ -203,10 +204,9 @@ def test_an_error_amid_a_stream_is_raised(client: openai.OpenAI, model: str, con
     stream = client.chat.completions.create(
         model=model, messages=said(f"/repeat error={control} after=2 -- one two three"), stream=True
     )
-    chunks = []
+    chunks: list[Any] = []
     with pytest.raises(openai.APIError) as caught:
-        for chunk in stream:
-            chunks.append(chunk)
+        chunks.extend(stream)
     assert joined(chunks) == "one two"
     assert caught.value.code
     assert caught.value.type == "server_error"

@@ -148,7 +148,7 @@ def test_a_wrong_wish_is_refused_by_name(http: httpx2.Client, body: dict[str, An
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
 def test_an_unknown_key_is_not_found(http: httpx2.Client, method: str) -> None:
-    body = {"json": {"name": "x"}} if method == "PATCH" else {}
+    body: Any = {"json": {"name": "x"}} if method == "PATCH" else {}
     answer = http.request(method, f"{KEYS}/key_{'0' * 24}", **body)
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "api_key_not_found"

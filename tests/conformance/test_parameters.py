@@ -141,7 +141,8 @@ def refused(client: openai.OpenAI, path: str, body: dict[str, Any]) -> openai.Ba
 
 def described(case: Case) -> str:
     """A case's name: the parameter and the value's beginning."""
-    return f"{case[1]} {case[2]} {str(list(case[0].values())[0])[:24] if GONE not in case[0].values() else ''}"
+    value = next(iter(case[0].values()))
+    return f"{case[1]} {case[2]} {'' if value is GONE else str(value)[:24]}"
 
 
 @pytest.mark.parametrize(
@@ -207,7 +208,7 @@ def test_a_wrong_part_is_refused_by_name(client: openai.OpenAI, model: str, part
 @pytest.mark.needs("transcription", "translation")
 @pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
 @pytest.mark.parametrize(
-    ("kind", "parameters", "param", "code"),
+    "case",
     [
         ("transcriptions", {"response_format": "xml"}, "response_format", INVALID),
         ("transcriptions", {"temperature": 2}, "temperature", INVALID),
@@ -228,8 +229,9 @@ def test_a_wrong_part_is_refused_by_name(client: openai.OpenAI, model: str, part
     ids=str,
 )
 def test_a_wrong_field_of_a_form_is_refused_by_name(
-    client: openai.OpenAI, model: str, sound: bytes, kind: str, parameters: Any, param: str, code: str
+    client: openai.OpenAI, model: str, sound: bytes, case: tuple[str, Any, str, str]
 ) -> None:
+    kind, parameters, param, code = case
     endpoint: Any = getattr(client.audio, kind)
     with pytest.raises(openai.BadRequestError) as caught:
         endpoint.create(model=model, file=("tone.wav", sound), **parameters)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 import zstandard
-from harness import SERVICES, Built, Run
+from harness import CHECKOUT, SERVICES, Built, Run
 
 FORBIDDEN_PROGRAMS = {
     "sh",
@@ -50,8 +51,13 @@ def documents(archive: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, 
 
 def files(archive: Path) -> set[str]:
     """Paths of all files in an image's layers."""
+    return set(entries(archive))
+
+
+def entries(archive: Path) -> dict[str, tarfile.TarInfo]:
+    """All files in an image's layers by their paths, as the last layer that has them says."""
     _, manifest, _ = documents(archive)
-    found: set[str] = set()
+    found: dict[str, tarfile.TarInfo] = {}
     with tarfile.open(archive) as tar:
         for layer in manifest["layers"]:
             member = tar.extractfile(f"blobs/sha256/{layer['digest'].removeprefix('sha256:')}")
@@ -60,7 +66,7 @@ def files(archive: Path) -> set[str]:
                 zstandard.ZstdDecompressor().stream_reader(member) as plain,
                 tarfile.open(fileobj=plain, mode="r|") as inner,
             ):
-                found |= {entry.name.removeprefix("./") for entry in inner}
+                found |= {entry.name.removeprefix("./").rstrip("/"): entry for entry in inner}
     return found
 
 
@@ -92,6 +98,18 @@ def test_the_image_holds_no_shell_pip_compiler_or_package_manager(built: Built, 
     programs = {Path(name).name for name in names if Path(name).parent.name in ("bin", "sbin")}
     assert not programs & FORBIDDEN_PROGRAMS
     assert not [name for name in names if "/pip/" in name or "/ensurepip/" in name]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_the_service_writes_into_is_its_own_and_nobody_elses(built: Built, service: str) -> None:
+    described = yaml.safe_load((CHECKOUT / "services" / service / "service.yaml").read_text())
+    found = entries(built.archive(service))
+    for path in described.get("writable", ()):
+        entry = found[path.removeprefix("/")]
+        assert (entry.uid, entry.gid, entry.mode) == (65532, 65532, 0o700)
+        for parent in Path(path).parents[:-1]:
+            above = found[str(parent).removeprefix("/")]
+            assert (above.uid, above.mode) == (0, 0o755)
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 import zstandard
 from harness import CHECKOUT, Built
 
 from cowabunga import container, images, oci
-from cowabunga.container import Container
+from cowabunga.container import Container, Mount
 from cowabunga.paths import run_home
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="running a container needs root")
@@ -64,9 +65,21 @@ def run_inside(name: str, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*runc, *command], capture_output=True, text=True, check=False, timeout=60)
 
 
+def volumes(service: str, folder: Path) -> list[Mount]:
+    """What a cluster mounts where the service's service.yaml says that it writes."""
+    described = yaml.safe_load((CHECKOUT / "services" / service / "service.yaml").read_text())
+    mounts = []
+    for number, target in enumerate(described.get("writable", ())):
+        source = folder / f"volume-{number}"
+        source.mkdir(mode=0o700)
+        os.chown(source, UNPRIVILEGED, UNPRIVILEGED)
+        mounts.append(Mount(source, target, writable=True))
+    return mounts
+
+
 PROBES = {
     "repeater": ["python3", "-m", "cowabungaai_sdk.probe", "127.0.0.1:50051"],
-    "api": ["python3", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/healthz', timeout=2)"],
+    "api": ["python3", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/readyz', timeout=2)"],
 }
 
 
@@ -83,7 +96,10 @@ def test_an_image_serves_with_a_read_only_root_no_capability_and_no_network(
     assert isinstance(environment, list)
     model = ["COWABUNGAAI_API_MODELS=repeater=127.0.0.1:50051"] if service == "api" else []
     log = tmp_path / "log"
-    container.start(Container(name, root, entrypoint, environment=[*environment, *model], user=UNPRIVILEGED), log)
+    mounts = volumes(service, tmp_path)
+    container.start(
+        Container(name, root, entrypoint, mounts, environment=[*environment, *model], user=UNPRIVILEGED), log
+    )
     deadline = time.monotonic() + START_SECONDS
     while (probe := run_inside(name, *PROBES[service])).returncode != 0:
         assert time.monotonic() < deadline, probe.stderr + log.read_text()

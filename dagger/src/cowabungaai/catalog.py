@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,6 +15,8 @@ Flavor = Literal["cpu", "gpu"]
 NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 CPU = r"^[0-9]+(\.[0-9]+)?m?$"
 MEMORY = r"^[0-9]+(Ki|Mi|Gi)$"
+# Absolute, and normal: no empty, `.` or `..` part, none that a shell would read in its own way.
+FOLDER = r"^(/[A-Za-z0-9_][A-Za-z0-9._-]*)+$"
 
 
 class _Strict(BaseModel):
@@ -65,6 +67,9 @@ class ServiceSpec(_Strict):
     depends_on: list[str] = []
     test_depends_on: list[str] = []
     system_packages: list[str] = []
+    writable: list[Annotated[str, Field(pattern=FOLDER)]] = Field(
+        default=[], description="folders that the service writes into, and that a volume is mounted on"
+    )
     model: Model | None = None
     image: ImageBudget
     resources: ResourceBounds

@@ -18,4 +18,4 @@ class StepError(PipelineError):
 
 
 class TestFailureError(PipelineError):
-    """Unit tests of a service failed."""
+    """Tests failed: a service's own, or the conformance suite."""

@@ -112,9 +112,16 @@ def dependencies_stage(
     lock: str = "requirements.lock",
 ) -> dagger.Container:
     """A stage with the packages that a lock file of a service names, installed into /site."""
+    return packages_stage(source, source.file(f"services/{spec.name}/{lock}"), platform)
+
+
+def packages_stage(
+    source: dagger.Directory, lock: dagger.File, platform: dagger.Platform | None = None
+) -> dagger.Container:
+    """A stage with the packages that a lock file names, installed into /site."""
     return (
         builder(source, platform)
-        .with_mounted_file("/locks/requirements.lock", source.file(f"services/{spec.name}/{lock}"))
+        .with_mounted_file("/locks/requirements.lock", lock)
         .with_exec(
             _shell(
                 "uv pip install --quiet --no-deps --require-hashes --target /site -r /locks/requirements.lock\n"
@@ -138,6 +145,13 @@ def code_stage(
             + f"\n{STAMP.format('/code')}\n{NOW}"
         )
     )
+
+
+def writable_folders(spec: ServiceSpec, platform: dagger.Platform | None) -> dagger.Directory:
+    """The folders that a service writes into, each its own and nobody else's."""
+    making = f"install -d -m 0700 -o {USER.replace(':', ' -g ')} " + " ".join(f"/made{path}" for path in spec.writable)
+    stage = dag.container(platform=platform).from_(BUILD_IMAGE)
+    return stage.with_exec(_shell(f"{making}\n{STAMP.format('/made')}")).directory("/made")
 
 
 async def build(
@@ -165,7 +179,11 @@ async def build(
         .with_directory("/", runtime.directory("/root-fs"))
         .with_directory(SITE, dependencies.directory("/site"))
         .with_directory(SITE, code.directory("/code"))
-        .with_env_variable("PATH", "/usr/bin")
+    )
+    if spec.writable:
+        container = container.with_directory("/", writable_folders(spec, platform))
+    container = (
+        container.with_env_variable("PATH", "/usr/bin")
         .with_env_variable("PYTHONUNBUFFERED", "1")
         .with_env_variable("PYTHONDONTWRITEBYTECODE", "1")
         .with_user(USER)

@@ -11,7 +11,7 @@ import anyio
 import dagger
 from dagger import DefaultPath, Doc, Ignore, dag, field, function, object_type
 
-from cowabungaai import checks, images, packages, stack, tools
+from cowabungaai import checks, conformance, images, packages, stack, tools
 from cowabungaai.report import ArchiveFacts, BuildReport, ServiceReport, check_budget, inspect_archive
 from cowabungaai.sources import Project, load_project
 from cowabungaai.steps import for_each, step
@@ -33,6 +33,12 @@ Source = Annotated[
             "**/__pycache__",
         ]
     ),
+]
+Suite = Annotated[
+    dagger.Directory,
+    Doc("The conformance suite"),
+    DefaultPath("/tests/conformance"),
+    Ignore(["**/__pycache__"]),
 ]
 
 
@@ -161,15 +167,29 @@ class Cowabungaai:
         async with step(f"package {service}"):
             return await packages.zarf_package(await self._project(), service, flavor)
 
+    @function(cache="never")  # type: ignore[call-overload, untyped-decorator]  # overloads lack it
+    async def conformance(
+        self,
+        suite: Suite,
+        service: Annotated[str, Doc("A backend, as in `services`")] = "repeater",
+    ) -> dagger.Directory:
+        """The official client against the gateway and a backend: junit.xml, pytest.txt, conformance.json."""
+        async with step(f"conformance of {service}"):
+            return await conformance.run_suite(await self._project(), service, suite)
+
     @function
     async def serve(
         self,
+        admin_key: Annotated[
+            dagger.Secret,
+            Doc("A key that may do everything, such as env:NAME; the gateway's `keys generate` makes one"),
+        ],
         models: Annotated[
             list[str] | None, Doc("Services that answer, each under its own name; repeater by default")
         ] = None,
     ) -> dagger.Service:
-        """The gateway with its backends, on port 8080: `dagger call serve up --ports 8080:8080`."""
-        return await stack.gateway_with(await self._project(), models or ["repeater"])
+        """The gateway with its backends, on 8080: `dagger call serve --admin-key env:KEY up --ports 8080:8080`."""
+        return await stack.gateway_with(await self._project(), models or ["repeater"], admin_key)
 
     @function
     async def tool(self, name: Annotated[str, Doc("zarf, uds, trivy, dagger or registry")]) -> dagger.File:

@@ -3,42 +3,92 @@
 from __future__ import annotations
 
 import json
+import secrets
 
 import dagger
+from dagger import dag
 
+from cowabungaai.catalog import ServiceSpec
 from cowabungaai.errors import CatalogError
-from cowabungaai.images import build
+from cowabungaai.images import USER, build
 from cowabungaai.sources import Project
 
 CONFIG = "/etc/cowabungaai/models.yaml"
 NOT_BACKENDS = ("sdk", "gateway", "health")
+KEY_FOLDER = "/key"
+KEY_FILE = f"{KEY_FOLDER}/admin"
 
 
-async def gateway_with(project: Project, models: list[str]) -> dagger.Service:
+def gateway_of(project: Project) -> ServiceSpec:
+    """The service that is the gateway.
+
+    Raises:
+        CatalogError: There is none.
+    """
+    found = next((spec for spec in project.catalog if spec.kind == "gateway"), None)
+    if found is None:
+        raise CatalogError("no service is of kind gateway")
+    return found
+
+
+def backend_of(project: Project, model: str) -> ServiceSpec:
+    """The backend that serves the model of its own name.
+
+    Args:
+        project: Sources and catalog.
+        model: The name.
+
+    Raises:
+        CatalogError: There is no such service, or it is no backend.
+    """
+    spec = project.catalog.get(model)
+    if spec.kind in NOT_BACKENDS:
+        backends = ", ".join(other.name for other in project.catalog if other.kind not in NOT_BACKENDS)
+        raise CatalogError(f"service {model!r} is of kind {spec.kind} and serves no model; those that do: {backends}")
+    return spec
+
+
+async def gateway_with(project: Project, models: list[str], admin_key: dagger.Secret) -> dagger.Service:
     """The gateway as a service; each model is served by the service of the same name.
+
+    Its database lies in its container, and ends with it.
 
     Args:
         project: Sources and catalog.
         models: Names of backends.
+        admin_key: A key that may do everything, as `keys generate` of the gateway makes it.
 
     Raises:
         CatalogError: A name is no backend.
     """
-    gateway = next((spec.name for spec in project.catalog if spec.kind == "gateway"), None)
-    if gateway is None:
-        raise CatalogError("no service is of kind gateway")
-    container = (await build(project, gateway)).container
+    backends = [backend_of(project, model) for model in models]
+    container = (await build(project, gateway_of(project).name)).container
     routes = []
-    for model in models:
-        spec = project.catalog.get(model)
-        if spec.kind in NOT_BACKENDS:
-            raise CatalogError(f"service {model!r} is of kind {spec.kind} and serves no model")
-        backend = (await build(project, model)).container.as_service(use_entrypoint=True)
-        container = container.with_service_binding(model, backend)
-        routes.append({"name": model, "backend": f"{model}:{spec.port}"})
+    for spec in backends:
+        backend = (await build(project, spec.name)).container.as_service(use_entrypoint=True)
+        container = container.with_service_binding(spec.name, backend)
+        routes.append({"name": spec.name, "backend": f"{spec.name}:{spec.port}"})
     # JSON is YAML, and quotes every name.
     return (
         container.with_new_file(CONFIG, json.dumps({"models": routes}))
         .with_env_variable("COWABUNGAAI_API_CONFIG", CONFIG)
+        # Nothing balances load in front of it that would have to notice its end.
+        .with_env_variable("COWABUNGAAI_API_DRAIN_DELAY_SECONDS", "0")
+        .with_secret_variable("COWABUNGAAI_API_ADMIN_KEY", admin_key)
         .as_service(use_entrypoint=True)
     )
+
+
+async def new_admin_key(project: Project) -> dagger.Secret:
+    """A key for one run, made by the gateway's own code."""
+    spec = gateway_of(project)
+    image = (await build(project, spec.name)).container
+    # Not by its command, which prints the key: what a program prints is shown to whoever watches, redirected or not.
+    making = f"from {spec.package}.auth import keys; print(keys.generate(), end='', file=open('{KEY_FILE}', 'w'))"
+    run = (
+        image.with_directory(KEY_FOLDER, dag.directory(), owner=USER)
+        # Each run gets another key, not one out of the engine's cache.
+        .with_env_variable("COWABUNGAAI_RUN", secrets.token_hex(8))
+        .with_exec([spec.entrypoint[0], "-c", making])
+    )
+    return dag.set_secret("cowabungaai-admin-key", await run.file(KEY_FILE).contents())

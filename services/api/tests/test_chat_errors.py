@@ -152,9 +152,11 @@ def test_invalid_parameter_is_refused_by_name(client, parameters, param, code):
 
 
 def test_refusal_by_the_backend_names_the_parameter(start, serve):
-    with start(models={"sample": serve(Picky())}).client() as client:
-        with pytest.raises(openai.BadRequestError, match="this engine has no seed") as raised:
-            client.chat.completions.create(model="sample", messages=HELLO)
+    with (
+        start(models={"sample": serve(Picky())}).client() as client,
+        pytest.raises(openai.BadRequestError, match="this engine has no seed") as raised,
+    ):
+        client.chat.completions.create(model="sample", messages=HELLO)
     assert raised.value.param == "seed"
 
 
@@ -193,9 +195,11 @@ def test_unannounced_body_that_is_too_large_is_refused(http):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_absent_backend_is_503(start, free_tcp_port, stream):
-    with start(models={"absent": f"127.0.0.1:{free_tcp_port}"}).client() as client:
-        with pytest.raises(openai.InternalServerError) as raised:
-            client.chat.completions.create(model="absent", messages=HELLO, stream=stream)
+    with (
+        start(models={"absent": f"127.0.0.1:{free_tcp_port}"}).client() as client,
+        pytest.raises(openai.InternalServerError) as raised,
+    ):
+        client.chat.completions.create(model="absent", messages=HELLO, stream=stream)
     assert (raised.value.status_code, raised.value.code) == (503, "backend_unavailable")
     assert "retry-after" in raised.value.response.headers
 
@@ -207,17 +211,21 @@ def test_addresses_of_backends_stay_inside(start, free_tcp_port):
 
 def test_deadline_is_504(start, serve):
     backends = {"b": {"replicas": [serve(Stuck())], "timeout_s": 0.2}}
-    with start({"models": [{"name": "sample", "backend": "b"}], "backends": backends}).client() as client:
-        with pytest.raises(openai.InternalServerError) as raised:
-            client.chat.completions.create(model="sample", messages=HELLO)
+    with (
+        start({"models": [{"name": "sample", "backend": "b"}], "backends": backends}).client() as client,
+        pytest.raises(openai.InternalServerError) as raised,
+    ):
+        client.chat.completions.create(model="sample", messages=HELLO)
     assert (raised.value.status_code, raised.value.code) == (504, "deadline_exceeded")
 
 
 @pytest.mark.parametrize("backend", [Broken, Empty, Reasonless])
 def test_failing_backend_is_500(start, serve, backend):
-    with start(models={"sample": serve(backend())}).client() as client:
-        with pytest.raises(openai.InternalServerError) as raised:
-            client.chat.completions.create(model="sample", messages=HELLO)
+    with (
+        start(models={"sample": serve(backend())}).client() as client,
+        pytest.raises(openai.InternalServerError) as raised,
+    ):
+        client.chat.completions.create(model="sample", messages=HELLO)
     assert (raised.value.status_code, raised.value.code) == (500, "backend_failed")
 
 
@@ -228,9 +236,11 @@ def test_model_that_its_backend_does_not_have_is_404(start, serve):
 
 
 def test_capability_that_its_backend_does_not_have_is_400(start, serve):
-    with start(models={"sample": serve(Stuck())}).client() as client:
-        with pytest.raises(openai.BadRequestError) as raised:
-            client.embeddings.create(model="sample", input="x")
+    with (
+        start(models={"sample": serve(Stuck())}).client() as client,
+        pytest.raises(openai.BadRequestError) as raised,
+    ):
+        client.embeddings.create(model="sample", input="x")
     assert raised.value.code == "unsupported_operation"
 
 

@@ -98,6 +98,10 @@ def test_address_of_a_model_is_a_backend_of_its_own():
             "expected HOST:PORT, grpc://HOST:PORT",
         ),
         ("models: [{name: a, backend: b}]\nbackends: {b: {dns: 'http://c/v1'}}", "'dns' needs a port"),
+        (
+            "models: [{name: a, backend: b}]\nbackends: {b: {replicas: ['c:1'], extra_parameters: [x]}}",
+            "'extra_parameters' need HTTP replicas",
+        ),
         ("modls: []\nmodels: [{name: a, backend: 'b:1'}]", "models.yaml:1: modls: unknown field; known are auth"),
     ],
 )
@@ -123,8 +127,8 @@ def test_all_mistakes_are_told():
             "models.toml:7: models.1.backend",
         ),
         (
-            'models = [{name = "a", backend = "b"}]\n\n\n[backends.b]\nreplicas = ["c:1"]\n[backends.b.health]\ntimeout_s = -1',
-            ":7:",
+            'models = [{name = "a", backend = "b"}]\n[backends.b]\nreplicas = ["c:1"]\n[backends.b.health]\ntimeout_s = -1',
+            ":5:",
         ),
         (
             'models = [{name = "a", backend = "b"}]\n[backends."b"]\nreplicas = ["c:1"]\nqueue = -1',

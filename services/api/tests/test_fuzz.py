@@ -16,6 +16,8 @@ from schemathesis.specs.openapi.checks import (
 )
 from support import ADMIN_KEY, Gateway
 
+# schemathesis draws from `random` in its own strategies.
+pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisDeprecationWarning")
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 SETTINGS = settings(
     max_examples=25,

@@ -107,10 +107,20 @@ def test_extra_parameters_only_where_the_configuration_has_them(proxy):
         proxy.chat.completions.create(model=proxy.model, messages=HELLO, extra_body={"guided_json": {}})
 
 
+def test_endpoint_that_the_server_does_not_have_is_refused(start, gateway, monkeypatch):
+    monkeypatch.setenv("TEST_UPSTREAM_KEY", ADMIN_KEY)
+    backend = {"replicas": [f"{gateway.url}/openai/v1"], "api_key_env": "TEST_UPSTREAM_KEY"}
+    with start({"models": [{"name": "repeater", "backend": "b"}], "backends": {"b": backend}}).http() as http:
+        answer = http.post("/cowabungaai/v1/tokens/count", json={"model": "repeater", "text": "a"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unsupported_operation")
+
+
 def test_wrong_key_at_the_backend_is_the_gateways_fault(start, gateway, monkeypatch):
     monkeypatch.setenv("TEST_UPSTREAM_KEY", "wrong")
     backend = {"replicas": [f"{gateway.url}/openai/v1"], "api_key_env": "TEST_UPSTREAM_KEY"}
-    with start({"models": [{"name": "repeater", "backend": "b"}], "backends": {"b": backend}}).client() as client:
-        with pytest.raises(openai.InternalServerError) as raised:
-            client.chat.completions.create(model="repeater", messages=HELLO)
+    with (
+        start({"models": [{"name": "repeater", "backend": "b"}], "backends": {"b": backend}}).client() as client,
+        pytest.raises(openai.InternalServerError) as raised,
+    ):
+        client.chat.completions.create(model="repeater", messages=HELLO)
     assert (raised.value.status_code, raised.value.code) == (500, "backend_failed")

@@ -111,6 +111,16 @@ def test_replica_that_comes_back_is_used_again(start, three, free_tcp_port):
                 assert time.monotonic() < deadline
 
 
+def test_deadline_holds_for_all_attempts_together(start, serve):
+    replicas = [serve(Stuck()), serve(Stuck())]
+    config = one_backend(replicas, timeout_s=0.3, retries=5)
+    config["models"][0]["backend_model"] = "sample"
+    begun = time.monotonic()
+    with start(config).client() as client, pytest.raises(openai.InternalServerError):
+        client.chat.completions.create(model="repeater", messages=HELLO)
+    assert time.monotonic() - begun < 2
+
+
 def test_no_retries_where_none_are_wanted(start, three, free_tcp_port):
     addresses = [three[0][0], f"127.0.0.1:{free_tcp_port}"]
     with start(one_backend(addresses, retries=0, health={"interval_s": 600})).client() as client:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from cowabunga import console, dagger, doctor, engine, gotools, images, jobs, services
+from cowabunga import console, dagger, doctor, engine, gotools, images, jobs, services, serving
 from cowabunga.errors import EngineError, HostError, UsageError
 
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -64,8 +64,8 @@ def serve(
         list[str] | None, typer.Option("--models", "-m", help="Services that answer; repeatable.")
     ] = None,
 ) -> None:
-    """Serve the built images on this machine's loopback."""
-    jobs.serve(port, models or ["repeater"])
+    """Serve the built images on this machine's loopback, with an API key for this run alone."""
+    serving.serve(port, models or ["repeater"])
 
 
 @app.command("run", context_settings=PASS_THROUGH)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -17,12 +15,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from cowabunga import console, dagger, engine, gotools, store
-from cowabunga.errors import JobError, PortInUseError, UsageError
+from cowabunga.errors import JobError, UsageError
 from cowabunga.paths import CHECKOUT, cache_home, logs
 from cowabunga.process import classify, hint_for, run, watched
 
-GATEWAY_PORT = 8080
-TESTS = ("toolchain/tests", "dagger/tests", "docs/tests", "tests/bench/tests", "tests/integration")
+TESTS = (
+    "toolchain/tests",
+    "dagger/tests",
+    "docs/tests",
+    "tests/bench/tests",
+    "tests/conformance",
+    "tests/integration",
+)
 # Spans that people wait for, in dagger's plain output: "12  : ┆ build api", later "12  : ┆ build api DONE [1.2s]".
 SPAN = re.compile(
     r"^\d+\s*:\s(?:┆\s)*build (?P<service>[a-z][a-z0-9-]*)(?: (?P<end>DONE|ERROR|CACHED) \[(?P<time>.*)\])?$"
@@ -132,34 +136,6 @@ def _reason(lines: list[str]) -> str:
     starts = [number for number, line in enumerate(lines) if line.startswith("Error: ")]
     chosen = lines[starts[-1] :] if starts else lines[-15:]
     return TRACE.sub("", "\n".join(chosen)).removeprefix("Error: ").removeprefix("FunctionError: ").strip()
-
-
-def serve(port: int, models: list[str]) -> None:
-    """Serve the built images on the machine's loopback until interrupted.
-
-    Args:
-        port: TCP port.
-        models: Services that answer, each under its own name as the model's name.
-
-    Raises:
-        PortInUseError: Another process listens on the port.
-    """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise UsageError(
-                    f"port {port} cannot be used: {error.strerror}", "Choose another with --port."
-                ) from error
-            raise PortInUseError(f"port {port} is in use", "Choose another with --port.") from error
-    session = dagger.prepare()
-    console.note(f"base URL http://127.0.0.1:{port}/openai/v1 once it is up; Ctrl-C ends it")
-    chosen = [f"--models={model}" for model in models]
-    code = dagger.run(session, ["call", "serve", *chosen, "up", "--ports", f"{port}:{GATEWAY_PORT}"])
-    if code:
-        raise JobError(f"serving ended with exit code {code}", "What dagger said is above.")
 
 
 def test(arguments: list[str]) -> None:

@@ -11,6 +11,8 @@ from cowabungaai_api.errors import ApiError
 
 WATCH_AFTER_S = 0.02
 """When it is first looked whether the client is still there, in seconds: most answers are sent before."""
+BODY_TIMEOUT_S = 60
+"""How long a body may take to arrive, in seconds, so that nobody holds connections by sending a byte now and then."""
 Headers = list[tuple[bytes, bytes]]
 _ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
@@ -67,12 +69,20 @@ class Exchange:
             limit: its largest size in bytes.
 
         Raises:
-            ApiError: 413, it is larger.
+            ApiError: 413, it is larger; 408, it does not come.
             ClientGoneError: the client left before it was complete.
         """
         announced = self.headers.get(b"content-length", b"")
         if announced.isdigit() and int(announced) > limit:
             raise too_large(limit)
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                return await self._collect(limit)
+        except TimeoutError as error:
+            message = f"The body was not complete within {BODY_TIMEOUT_S} seconds."
+            raise ApiError(408, message, "request_timeout") from error
+
+    async def _collect(self, limit: int) -> bytes:
         message = await self._receive()
         if message["type"] == "http.request" and not message.get("more_body"):
             data: bytes = message.get("body", b"")

@@ -70,10 +70,18 @@ async def test_replicas_may_start_at_once(database_url: str) -> None:
 
 
 async def test_processes_may_start_at_once(database_url: str) -> None:
-    script = (
-        "import asyncio, sys\nfrom cowabungaai_api.auth import schema\nfrom cowabungaai_api.auth.db import Database\n"
-    )
-    script += "asyncio.run(schema.upgrade(Database(sys.argv[1])))"
+    script = """
+import asyncio, sys
+from cowabungaai_api.auth import schema
+from cowabungaai_api.auth.db import Database
+
+async def main():
+    db = Database(sys.argv[1])
+    await schema.upgrade(db)
+    await db.close()
+
+asyncio.run(main())
+"""
     arguments = (sys.executable, "-c", script, database_url)
     running = [await asyncio.create_subprocess_exec(*arguments) for _ in range(2)]
     assert [await process.wait() for process in running] == [0, 0]

@@ -112,6 +112,9 @@ class Backend(Part):
             raise PydanticCustomError("source", "'dns' needs a port")
         if len(set(self.replicas)) < len(self.replicas):
             raise PydanticCustomError("source", "a replica is listed twice")
+        over_grpc = [url for url in (*self.replicas, self.dns or "") if url.startswith("grpc://")]
+        if self.extra_parameters and over_grpc:
+            raise PydanticCustomError("source", "'extra_parameters' need HTTP replicas; the contract of gRPC has none")
         if self.api_key_env and self.api_key_file:
             raise PydanticCustomError("source", "give either 'api_key_env' or 'api_key_file'")
         return self

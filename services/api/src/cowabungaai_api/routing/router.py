@@ -29,6 +29,8 @@ log = logging.getLogger("cowabungaai.api")
 
 DESCRIBE_TIMEOUT_S = 1.0
 """How long the list of models waits for a backend that did not describe its models yet, in seconds."""
+MIN_TIMEOUT_S = 0.001
+"""What an attempt gets where waiting for a replica has used up the time, in seconds."""
 ELSEWHERE = (BackendUnavailableError, BackendOverloadedError)
 """What another replica may not suffer from."""
 
@@ -153,11 +155,11 @@ class Router:
         raise for_now
 
     async def _unary(self, route: Route, operation: Operation, call: Call, key: bytes | None) -> Reply:
-        pool = route.pool
+        pool, deadline = route.pool, _now() + route.pool.config.timeout_s
         tried: list[Replica] = []
-        call.timeout_s = pool.config.timeout_s
         while True:
             replica = await pool.acquire(key, tried)
+            call.timeout_s = max(MIN_TIMEOUT_S, deadline - _now())
             try:
                 reply = await replica.upstream.unary(operation, call, route.backend_model)
             except BackendError as error:
@@ -207,11 +209,11 @@ class Router:
     async def _stream(
         self, route: Route, operation: Operation, call: Call, key: bytes | None
     ) -> AsyncGenerator[bytes, None]:
-        pool, begun = route.pool, False
+        pool, deadline, begun = route.pool, _now() + route.pool.config.timeout_s, False
         tried: list[Replica] = []
-        call.timeout_s = pool.config.timeout_s
         while True:
             replica = await pool.acquire(key, tried)
+            call.timeout_s = max(MIN_TIMEOUT_S, deadline - _now())
             try:
                 async with aclosing(replica.upstream.stream(operation, call, route.backend_model)) as events:
                     async for event in events:
@@ -240,7 +242,7 @@ class Router:
         if not isinstance(error, BackendUnavailableError | BackendFailedError | BackendTimeoutError):
             return
         unreachable = isinstance(error, BackendUnavailableError) and not error.connected
-        now = asyncio.get_running_loop().time()
+        now = _now()
         reason = type(error).__name__.removeprefix("Backend").removesuffix("Error").lower()
         self._on_attempt(pool.name, replica.address, reason)
         if replica.has_failed(now, unreachable=unreachable):
@@ -263,7 +265,7 @@ class Router:
         return {name: model for name, model in found.items() if model is not None}
 
     async def _ask(self, pool: Pool) -> None:
-        now = asyncio.get_running_loop().time()
+        now = _now()
         # One that loads says so, although it takes no requests yet.
         replica = next((r for r in pool.replicas if r.usable(now)), None) or next(iter(pool.replicas), None)
         if replica is None:
@@ -288,3 +290,7 @@ class Router:
         task = asyncio.get_running_loop().create_task(work)
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

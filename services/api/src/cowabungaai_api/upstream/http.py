@@ -14,6 +14,7 @@ from cowabungaai_sdk.errors import (
     BackendOverloadedError,
     BackendUnavailableError,
     InvalidRequestError,
+    UnsupportedError,
 )
 from cowabungaai_sdk.v1.models_pb2 import Model
 
@@ -140,12 +141,14 @@ class HttpUpstream:
                 return error
             case 413:
                 return ApiError(413, message or "The backend refuses the request as too large.", "body_too_large")
+            case 404 | 405 | 501 if detail.get("code") != "model_not_found":
+                return UnsupportedError(where)
             case 429:
                 return BackendOverloadedError(where, connection.retry_after)
             case 502 | 503 | 504:
                 return BackendUnavailableError(where)
             case _:
-                # 401, 403 and 404 are mistakes of the gateway's configuration, not of its client.
+                # A wrong key, or a model that is not there, are mistakes of the gateway's configuration.
                 return BackendFailedError(f"{where}: {message[:200]}")
 
 
