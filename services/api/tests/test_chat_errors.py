@@ -230,9 +230,11 @@ def test_failing_backend_is_500(start, serve, backend):
 
 
 def test_model_that_its_backend_does_not_have_is_404(start, serve):
-    with start(models={"other": serve(Stuck())}).client() as client:
-        with pytest.raises(openai.NotFoundError, match="`other`"):
-            client.chat.completions.create(model="other", messages=HELLO)
+    with (
+        start(models={"other": serve(Stuck())}).client() as client,
+        pytest.raises(openai.NotFoundError, match="`other`"),
+    ):
+        client.chat.completions.create(model="other", messages=HELLO)
 
 
 def test_capability_that_its_backend_does_not_have_is_400(start, serve):

@@ -127,7 +127,8 @@ def test_all_mistakes_are_told():
             "models.toml:7: models.1.backend",
         ),
         (
-            'models = [{name = "a", backend = "b"}]\n[backends.b]\nreplicas = ["c:1"]\n[backends.b.health]\ntimeout_s = -1',
+            'models = [{name = "a", backend = "b"}]\n[backends.b]\nreplicas = ["c:1"]\n[backends.b.health]\n'
+            "timeout_s = 0",
             ":5:",
         ),
         (
