@@ -15,6 +15,7 @@ from rich.table import Table
 from bench import launcher, machine, measure, page, report
 from bench.ends import exit_codes
 from bench.gateway.command import gateway
+from bench.gateway.parts_command import parts
 from cowabunga import console, dagger, store
 from cowabunga.paths import CHECKOUT, DIST, cache_home, logs
 
@@ -24,6 +25,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command(
     epilog="Exit codes: 0 done, 1 a target failed or answered wrongly, 130 interrupted; else the launcher's own."
 )(gateway)
+app.command(epilog="Exit codes: 0 done, 1 something failed, 130 interrupted; else the launcher's own.")(parts)
 
 
 @app.callback(

@@ -9,9 +9,10 @@ from typing import Any
 import httpx
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from openai import AsyncOpenAI, OpenAI
+
 from cowabungaai_sdk.backend import Backend
 from cowabungaai_sdk.server import BackendServer, ServerConfig
-from openai import AsyncOpenAI, OpenAI
 from support import ADMIN_KEY, Gateway, Launch, Process, Start, repeater_process, running
 
 

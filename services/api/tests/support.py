@@ -18,13 +18,14 @@ from typing import Any
 import httpx
 import uvicorn
 from anyio.from_thread import BlockingPortal
+from openai import AsyncOpenAI, OpenAI
+
 from cowabungaai_api.app import create_app
 from cowabungaai_api.auth.keys import generate
 from cowabungaai_api.auth.service import Auth
 from cowabungaai_api.config.file import GatewayConfig
 from cowabungaai_api.config.settings import Settings
 from cowabungaai_api.state import State
-from openai import AsyncOpenAI, OpenAI
 
 ADMIN_KEY = generate()
 

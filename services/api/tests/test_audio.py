@@ -5,6 +5,7 @@ import wave
 
 import openai
 import pytest
+
 from cowabungaai_api.operations.subtitles import srt, vtt
 from cowabungaai_api.schemas.responses import AudioVerbose
 from cowabungaai_sdk.v1.audio_pb2 import Segment

@@ -8,6 +8,7 @@ from typing import Any
 
 import openai
 import pytest
+
 from cowabungaai_api.schemas.responses import ChatCompletion
 from cowabungaai_sdk.v1 import chat_pb2
 from sample_backends import Recorder

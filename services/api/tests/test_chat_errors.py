@@ -3,6 +3,7 @@
 import httpx
 import openai
 import pytest
+
 from sample_backends import Broken, Empty, Picky, Reasonless, Stuck
 from support import ADMIN_KEY, Gateway
 

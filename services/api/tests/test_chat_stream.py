@@ -7,6 +7,7 @@ import time
 
 import openai
 import pytest
+
 from cowabungaai_api.schemas.responses import ChatCompletionChunk
 from sample_backends import Broken, Stuck
 from support import ADMIN_KEY

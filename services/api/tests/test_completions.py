@@ -2,6 +2,7 @@
 
 import openai
 import pytest
+
 from cowabungaai_api.schemas.responses import Completion
 
 

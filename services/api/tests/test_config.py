@@ -1,6 +1,7 @@
 """The configuration file, in both of its forms."""
 
 import pytest
+
 from cowabungaai_api.config.load import ConfigError, parse, parse_models, read_config
 
 GOOD = """

@@ -5,7 +5,6 @@ from typing import Any
 import hypothesis
 import pytest
 import schemathesis
-from cowabungaai_api.app import make_fastapi
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
@@ -14,6 +13,8 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+
+from cowabungaai_api.app import make_fastapi
 from support import ADMIN_KEY, Gateway
 
 # schemathesis draws from `random` in its own strategies.

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from cowabungaai_api.upstream.http_client import HttpClient, Origin
 from cowabungaai_sdk.errors import BackendFailedError, BackendTimeoutError, BackendUnavailableError
 

@@ -5,6 +5,7 @@ import wave
 
 import openai
 import pytest
+
 from support import ADMIN_KEY
 
 HELLO = [{"role": "user", "content": "hello big world"}]

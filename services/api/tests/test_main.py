@@ -9,8 +9,9 @@ import time
 
 import httpx
 import pytest
-from cowabungaai_api.__main__ import main
 from openai import OpenAI
+
+from cowabungaai_api.__main__ import main
 from support import ADMIN_KEY
 
 MESSAGES = [{"role": "user", "content": "tell nobody"}]

@@ -2,6 +2,7 @@
 
 import openai
 import pytest
+
 from support import ADMIN_KEY
 
 NAMES = ["repeater", "gpt-test", "echo/latest"]

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 
 import pytest
+
 from cowabungaai_api.config.file import Backend
 from cowabungaai_api.routing.pool import Pool
 from cowabungaai_api.upstream.base import Call, Operation, Reply

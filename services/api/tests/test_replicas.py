@@ -10,6 +10,7 @@ from contextlib import ExitStack
 
 import openai
 import pytest
+
 from sample_backends import Stuck
 from support import Gateway, repeater_process
 

@@ -11,6 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     TraceServiceServicer,
     add_TraceServiceServicer_to_server,
 )
+
 from support import ADMIN_KEY, repeater_process
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

@@ -10,12 +10,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cowabungaai_sdk import logs
 from pydantic import SecretStr, ValidationError
 
 from cowabungaai_api.config.file import GatewayConfig
 from cowabungaai_api.config.load import ConfigError, parse_models, read_config
 from cowabungaai_api.config.settings import Settings
+from cowabungaai_sdk import logs
 
 
 def main(argv: Sequence[str] | None = None) -> int:

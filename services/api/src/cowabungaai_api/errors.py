@@ -6,6 +6,14 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from cowabungaai_api.auth.errors import AuthError
+from cowabungaai_api.schemas.errors import ErrorBody, ErrorDetail
 from cowabungaai_sdk.errors import (
     BackendError,
     BackendOverloadedError,
@@ -15,14 +23,6 @@ from cowabungaai_sdk.errors import (
     ModelNotFoundError,
     UnsupportedError,
 )
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from pydantic import ValidationError
-from starlette.exceptions import HTTPException
-
-from cowabungaai_api.auth.errors import AuthError
-from cowabungaai_api.schemas.errors import ErrorBody, ErrorDetail
 
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 RETRY_AFTER_S = 1
@@ -132,7 +132,7 @@ def from_validation(errors: Sequence[Any], value: Any, unsupported: frozenset[st
     path, first = max(located, key=lambda found: (not found[1]["type"].endswith("_type"), len(found[0])))
     kind, message = first["type"], first["msg"].removeprefix("Value error, ")
     param = _param(path)
-    if kind == "json_invalid":
+    if kind == "json_invalid":  # of FastAPI's own routes
         return ApiError(400, "We could not parse the JSON body of your request.", "invalid_json")
     if param is None:
         return ApiError(400, "The body must be a JSON object.", "invalid_type")

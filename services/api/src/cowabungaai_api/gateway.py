@@ -8,12 +8,10 @@ import asyncio
 import logging
 import time
 from contextlib import aclosing
-from typing import Any
 
-from cowabungaai_sdk.errors import BackendError
+import orjson
 from fastapi import FastAPI
 from pydantic import ValidationError
-from pydantic_core import from_json
 from starlette.types import Receive, Scope, Send
 
 from cowabungaai_api.access_log import AccessLog
@@ -29,6 +27,7 @@ from cowabungaai_api.routing.router import Route
 from cowabungaai_api.state import State
 from cowabungaai_api.tracing import request_span
 from cowabungaai_api.upstream.base import Call, Reply, Upload
+from cowabungaai_sdk.errors import BackendError
 
 log = logging.getLogger("cowabungaai.api")
 
@@ -69,6 +68,9 @@ class Gateway:
         except ApiError as error:
             await exchange.fail(error)
         except AuthError as error:
+            if error.status >= 500:
+                # What the log may know is more than what the caller is told.
+                log.error("refused", extra={"fields": {"status": error.status, "why": str(error)}})
             await exchange.fail(from_auth(error))
         except ClientGoneError:
             pass
@@ -129,10 +131,10 @@ class Gateway:
             raise ApiError(403, message, "insufficient_permissions", "model")
         state.router.check(route, call)
         grant = state.auth.limiter.acquire(principal, len(call.body) // BYTES_PER_TOKEN)
-        exchange.extra += grant.headers()
-        key = affinity_key(call.request) if route.pool.config.affinity else None
-        exchange.watch_client()
         try:
+            exchange.extra += grant.headers()
+            key = affinity_key(call.request) if route.pool.config.affinity else None
+            exchange.watch_client()
             with request_span(exchange, endpoint, route, call):
                 if getattr(call.request, "stream", None):
                     await self._stream(exchange, endpoint, route, call, key)
@@ -190,22 +192,19 @@ class Gateway:
         body = await exchange.body(settings.max_upload_bytes if endpoint.form else settings.max_body_bytes)
         model = endpoint.operation.request
         upload: Upload | None = None
-        value: Any = None
+        if endpoint.form:
+            value, upload = await read_form(body, content_type)
+            body = b""
+        else:
+            try:
+                value = orjson.loads(body)
+            except orjson.JSONDecodeError as error:
+                message = "We could not parse the JSON body of your request."
+                raise ApiError(400, message, "invalid_json") from error
         try:
-            if endpoint.form:
-                value, upload = await read_form(body, content_type)
-                return Call(b"", model.model_validate(value), upload)
-            return Call(body, model.model_validate_json(body))
+            return Call(body, value, model.model_validate(value), upload)
         except ValidationError as error:
-            raise from_pydantic(error, _parsed(body) if value is None else value, model.UNSUPPORTED) from error
-
-
-def _parsed(body: bytes) -> Any:
-    """The body as pydantic read it; None where it is no JSON."""
-    try:
-        return from_json(body)
-    except ValueError:
-        return None
+            raise from_pydantic(error, value, model.UNSUPPORTED) from error
 
 
 def _logged(error: BackendError, route: Route, call: Call) -> ApiError:

@@ -10,7 +10,6 @@ from types import FrameType
 
 import uvicorn
 import uvloop
-from cowabungaai_sdk import logs, telemetry
 
 from cowabungaai_api.app import create_app
 from cowabungaai_api.auth.errors import AuthError
@@ -19,6 +18,7 @@ from cowabungaai_api.config.file import GatewayConfig
 from cowabungaai_api.config.settings import Settings
 from cowabungaai_api.endpoints import OPENAI, OWN
 from cowabungaai_api.state import State
+from cowabungaai_sdk import logs, telemetry
 
 log = logging.getLogger("cowabungaai.api")
 

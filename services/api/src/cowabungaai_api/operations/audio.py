@@ -5,15 +5,15 @@ from contextlib import aclosing
 from typing import Any
 
 import orjson
-from cowabungaai_sdk.client import BackendClient
-from cowabungaai_sdk.errors import BackendFailedError
-from cowabungaai_sdk.v1 import audio_pb2
 
 from cowabungaai_api.operations.common import event
 from cowabungaai_api.operations.subtitles import plain, srt, vtt
 from cowabungaai_api.schemas.audio_request import AudioRequest, TranscriptionRequest, TranslationRequest
 from cowabungaai_api.schemas.base import Request
 from cowabungaai_api.upstream.base import Call, Reply, Upload
+from cowabungaai_sdk.client import BackendClient
+from cowabungaai_sdk.errors import BackendFailedError
+from cowabungaai_sdk.v1 import audio_pb2
 
 PIECE_BYTES = 256 * 1024
 """How much of a file goes into one message."""

@@ -5,15 +5,15 @@ from contextlib import aclosing
 from typing import Any
 
 import orjson
-from cowabungaai_sdk.client import BackendClient
-from cowabungaai_sdk.errors import BackendFailedError
-from cowabungaai_sdk.v1 import chat_pb2
 
 from cowabungaai_api.operations.chat_request import to_backend
 from cowabungaai_api.operations.common import FINISH_REASONS, event, finish_reason, logprobs, usage
 from cowabungaai_api.schemas.base import Request
 from cowabungaai_api.schemas.chat_request import ChatCompletionRequest
 from cowabungaai_api.upstream.base import Call, Reply
+from cowabungaai_sdk.client import BackendClient
+from cowabungaai_sdk.errors import BackendFailedError
+from cowabungaai_sdk.v1 import chat_pb2
 
 
 class Chat:

@@ -1,10 +1,10 @@
 """chat/completions: from OpenAI's JSON to the contract."""
 
 import orjson
-from cowabungaai_sdk.v1 import chat_pb2
 
 from cowabungaai_api.operations.common import decode_base64, sampling
 from cowabungaai_api.schemas import chat_request as schema
+from cowabungaai_sdk.v1 import chat_pb2
 
 ROLES = {
     "system": chat_pb2.ROLE_SYSTEM,

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import orjson
-from cowabungaai_sdk.errors import BackendFailedError
-from cowabungaai_sdk.v1 import common_pb2
 
 from cowabungaai_api.errors import ApiError
 from cowabungaai_api.schemas.base import Sampled
 from cowabungaai_api.upstream.base import TokenUse
+from cowabungaai_sdk.errors import BackendFailedError
+from cowabungaai_sdk.v1 import common_pb2
 
 FINISH_REASONS: dict[int, str] = {
     common_pb2.FINISH_REASON_STOP: "stop",

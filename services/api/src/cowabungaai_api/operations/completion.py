@@ -5,14 +5,14 @@ from contextlib import aclosing
 from typing import Any
 
 import orjson
-from cowabungaai_sdk.client import BackendClient
-from cowabungaai_sdk.errors import BackendFailedError
-from cowabungaai_sdk.v1 import common_pb2, completion_pb2
 
 from cowabungaai_api.operations.common import FINISH_REASONS, event, finish_reason, sampling, text_inputs, usage
 from cowabungaai_api.schemas.base import Request
 from cowabungaai_api.schemas.completion_request import CompletionRequest
 from cowabungaai_api.upstream.base import Call, Reply
+from cowabungaai_sdk.client import BackendClient
+from cowabungaai_sdk.errors import BackendFailedError
+from cowabungaai_sdk.v1 import common_pb2, completion_pb2
 
 DEFAULT_MAX_TOKENS = 16
 """What OpenAI's reference says of an unset max_tokens here (in chat it means no limit)."""

@@ -4,15 +4,15 @@ import base64
 from collections.abc import AsyncGenerator
 
 import orjson
-from cowabungaai_sdk.client import BackendClient
-from cowabungaai_sdk.errors import BackendFailedError
-from cowabungaai_sdk.v1 import embedding_pb2
-from cowabungaai_sdk.vectors import unpack
 
 from cowabungaai_api.operations.common import text_inputs
 from cowabungaai_api.schemas.base import Request
 from cowabungaai_api.schemas.embedding_request import EmbeddingRequest
 from cowabungaai_api.upstream.base import Call, Reply
+from cowabungaai_sdk.client import BackendClient
+from cowabungaai_sdk.errors import BackendFailedError
+from cowabungaai_sdk.v1 import embedding_pb2
+from cowabungaai_sdk.vectors import unpack
 
 
 class Embedding:

@@ -3,13 +3,13 @@
 from collections.abc import AsyncGenerator
 
 import orjson
-from cowabungaai_sdk.client import BackendClient
-from cowabungaai_sdk.v1 import tokens_pb2
 
 from cowabungaai_api.operations.chat_request import messages, tools
 from cowabungaai_api.schemas.base import Request
 from cowabungaai_api.schemas.token_request import TokenCountRequest
 from cowabungaai_api.upstream.base import Call, Reply
+from cowabungaai_sdk.client import BackendClient
+from cowabungaai_sdk.v1 import tokens_pb2
 
 
 class TokenCount:

@@ -35,7 +35,7 @@ async def readyz(state: StateDependency) -> Health:
     if state.draining:
         raise ApiError(503, "The gateway is stopping.", "draining")
     # A database that does not answer raises 503 by itself.
-    await state.auth.has_admin()
+    await state.auth.check()
     return Health()
 
 

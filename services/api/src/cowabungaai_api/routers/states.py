@@ -2,11 +2,11 @@
 
 import asyncio
 
-from cowabungaai_sdk.v1.models_pb2 import LOAD_STATE_LOADING, Capability
 from fastapi import APIRouter
 
 from cowabungaai_api.dependencies import Admin, Caller, StateDependency
 from cowabungaai_api.schemas.states import BackendState, BackendStates, ModelState, ModelStates, ReplicaState
+from cowabungaai_sdk.v1.models_pb2 import LOAD_STATE_LOADING, Capability
 
 router = APIRouter(prefix="/states", tags=["states"])
 

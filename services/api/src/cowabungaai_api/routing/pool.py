@@ -10,11 +10,10 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from hashlib import blake2b
 
-from cowabungaai_sdk.errors import BackendOverloadedError, BackendUnavailableError
-
 from cowabungaai_api.config.file import Backend
 from cowabungaai_api.routing.replica import Replica
 from cowabungaai_api.upstream.base import Upstream
+from cowabungaai_sdk.errors import BackendOverloadedError, BackendUnavailableError
 
 Connect = Callable[[str], Upstream]
 AFFINITY_SLACK = 1.25

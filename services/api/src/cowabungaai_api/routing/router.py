@@ -8,6 +8,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
+from cowabungaai_api.config.file import GatewayConfig
+from cowabungaai_api.errors import model_not_found, unknown_parameter
+from cowabungaai_api.routing.connect import connector
+from cowabungaai_api.routing.pool import Pool
+from cowabungaai_api.routing.replica import Replica
+from cowabungaai_api.routing.watch import PoolWatch
+from cowabungaai_api.upstream.base import Call, Operation, Reply
 from cowabungaai_sdk.errors import (
     BackendError,
     BackendFailedError,
@@ -16,14 +23,6 @@ from cowabungaai_sdk.errors import (
     BackendUnavailableError,
 )
 from cowabungaai_sdk.v1.models_pb2 import Model as BackendModel
-
-from cowabungaai_api.config.file import GatewayConfig
-from cowabungaai_api.errors import model_not_found, unknown_parameter
-from cowabungaai_api.routing.connect import connector
-from cowabungaai_api.routing.pool import Pool
-from cowabungaai_api.routing.replica import Replica
-from cowabungaai_api.routing.watch import PoolWatch
-from cowabungaai_api.upstream.base import Call, Operation, Reply
 
 log = logging.getLogger("cowabungaai.api")
 

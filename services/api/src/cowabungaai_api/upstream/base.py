@@ -4,10 +4,9 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from cowabungaai_api.schemas.base import Request
 from cowabungaai_sdk.client import BackendClient
 from cowabungaai_sdk.v1.models_pb2 import Model
-
-from cowabungaai_api.schemas.base import Request
 
 Metadata = Sequence[tuple[str, str]]
 
@@ -46,6 +45,7 @@ class Call:
 
     Args:
         body: the body as the client sent it; empty where it was a form.
+        value: the same as JSON's objects, or the form's fields; not to be changed.
         request: the same, checked.
         upload: the form's file.
         timeout_s: how long it may take, in seconds.
@@ -54,6 +54,7 @@ class Call:
     """
 
     body: bytes
+    value: Any
     request: Any
     upload: Upload | None = None
     timeout_s: float = 600.0

@@ -2,11 +2,10 @@
 
 from collections.abc import AsyncGenerator, Sequence
 
+from cowabungaai_api.upstream.base import Call, Operation, Reply
 from cowabungaai_sdk.client import BackendClient
 from cowabungaai_sdk.errors import BackendError
 from cowabungaai_sdk.v1.models_pb2 import Model
-
-from cowabungaai_api.upstream.base import Call, Operation, Reply
 
 
 class GrpcUpstream:

@@ -8,6 +8,10 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import orjson
+
+from cowabungaai_api.errors import ApiError
+from cowabungaai_api.upstream.base import Call, Operation, Reply, TokenUse, Upload
+from cowabungaai_api.upstream.http_client import Connection, HttpClient, Origin
 from cowabungaai_sdk.errors import (
     BackendError,
     BackendFailedError,
@@ -17,10 +21,6 @@ from cowabungaai_sdk.errors import (
     UnsupportedError,
 )
 from cowabungaai_sdk.v1.models_pb2 import Model
-
-from cowabungaai_api.errors import ApiError
-from cowabungaai_api.upstream.base import Call, Operation, Reply, TokenUse, Upload
-from cowabungaai_api.upstream.http_client import Connection, HttpClient, Origin
 
 DATA = b"data: "
 DONE = b"[DONE]"
@@ -267,8 +267,7 @@ def _body(call: Call, model: str) -> bytes:
     streamed = getattr(call.request, "stream", None) and not call.request.include_usage
     if model == call.request.model and not streamed:
         return call.body
-    body = orjson.loads(call.body)
-    body["model"] = model
+    body = {**call.value, "model": model}
     if streamed:
         # The gateway counts tokens also where the client doesn't ask.
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}

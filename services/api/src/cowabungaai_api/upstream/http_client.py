@@ -12,6 +12,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 import httptools
+
 from cowabungaai_sdk.errors import BackendFailedError, BackendTimeoutError, BackendUnavailableError
 
 HIGH_WATER = 256 * 1024
