@@ -9,9 +9,9 @@ from typing import Annotated
 
 import anyio
 import dagger
-from dagger import DefaultPath, Doc, Ignore, dag, field, function, object_type
+from dagger import DefaultPath, Doc, Ignore, check, dag, field, function, object_type
 
-from cowabungaai import checks, conformance, images, packages, stack, tools
+from cowabungaai import checks, conformance, images, lint, packages, stack, tools
 from cowabungaai.report import ArchiveFacts, BuildReport, ServiceReport, check_budget, inspect_archive
 from cowabungaai.sources import Project, load_project
 from cowabungaai.steps import for_each, step
@@ -33,6 +33,12 @@ Source = Annotated[
             "**/__pycache__",
         ]
     ),
+]
+Repository = Annotated[
+    dagger.Directory,
+    Doc("Root of the repository"),
+    DefaultPath("/"),
+    Ignore(["*", *(f"!{folder}" for folder in lint.FOLDERS), *lint.GENERATED]),
 ]
 Suite = Annotated[
     dagger.Directory,
@@ -160,6 +166,12 @@ class Cowabungaai:
         for name, report in (await for_each("test", project.catalog.names, one)).items():
             output = output.with_directory(name, report)
         return output
+
+    @function
+    @check
+    async def lint(self, repository: Repository) -> str:
+        """Style, types, stubs, contract, lock files and service.yaml files, all side by side."""
+        return f"nothing found by {', '.join(await lint.run_checks(repository))}"
 
     @function
     async def package(self, service: Service, flavor: Flavor = "cpu") -> dagger.File:
