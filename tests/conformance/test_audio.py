@@ -158,3 +158,13 @@ def test_the_file_arrives_whole(client: openai.OpenAI, model: str, sound: bytes)
 @translates
 def test_a_translation_is_one(client: openai.OpenAI, model: str, sound: bytes) -> None:
     assert ask(client, "translations", model, sound).text.startswith("translated: 6 seconds")
+
+
+@pytest.mark.exact
+@transcribes
+def test_every_word_has_its_time(client: openai.OpenAI, model: str, sound: bytes) -> None:
+    answer = ask(
+        client, "transcriptions", model, sound, response_format="verbose_json", timestamp_granularities=["word"]
+    )
+    assert [word.word for word in answer.words] == answer.text.split()
+    assert answer.words[-1].end == pytest.approx(6, abs=0.01)

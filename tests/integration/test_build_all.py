@@ -12,6 +12,8 @@ import yaml
 import zstandard
 from harness import CHECKOUT, SERVICES, Built, Run
 
+# The time that the module gives every file: 2025-08-09.
+SOURCE_DATE_EPOCH = 1754697600
 FORBIDDEN_PROGRAMS = {
     "sh",
     "bash",
@@ -110,6 +112,12 @@ def test_what_the_service_writes_into_is_its_own_and_nobody_elses(built: Built, 
         for parent in Path(path).parents[:-1]:
             above = found[str(parent).removeprefix("/")]
             assert (above.uid, above.mode) == (0, 0o755)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_file_tells_when_the_image_was_built(built: Built, service: str) -> None:
+    times = {entry.mtime for entry in entries(built.archive(service)).values()}
+    assert max(times) == SOURCE_DATE_EPOCH
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -6,7 +6,7 @@ import dagger
 from dagger import dag
 
 from cowabungaai.errors import TestFailureError
-from cowabungaai.images import SITE, USER, build, code_stage, dependencies_stage
+from cowabungaai.images import BUILD_IMAGE, PLACED, SITE, USER, build, code_stage, dependencies_stage
 from cowabungaai.sources import Project
 
 # Python's user site, which may hold the .pth file by which coverage measures the processes that tests start.
@@ -30,19 +30,23 @@ async def run_tests(project: Project, name: str) -> dagger.Directory:
     others = [spec for spec in project.catalog.dependencies(name, tests=True) if spec.name not in contained]
     container = image.container.with_mounted_directory(
         TEST_SITE,
-        dependencies_stage(project.source, image.spec, lock="requirements-test.lock").directory("/site"),
+        dependencies_stage(project.source, image.spec, lock="requirements-test.lock").directory(PLACED),
         owner=USER,
     )
     if others:
-        code = code_stage(project.source, others).directory("/code")
+        code = code_stage(project.source, others).directory(PLACED)
         container = container.with_mounted_directory(OTHER_CODE, code).with_env_variable("PYTHONPATH", OTHER_CODE)
     tests = project.source.directory(f"services/{name}").filter(exclude=["src/**", "**/__pycache__"])
     run = (
         container.with_env_variable("PYTHONUSERBASE", USER_BASE)
         .with_env_variable("COVERAGE_FILE", "/report/.coverage")
         .with_env_variable("HOME", "/report")
+        # Beside the tests, where it would be, nothing can be written.
+        .with_env_variable("HYPOTHESIS_STORAGE_DIRECTORY", "/report/.hypothesis")
         .with_mounted_temp("/tmp")  # noqa: S108 - inside a container of its own
         .with_directory("/report", dag.directory(), owner=USER)
+        # Programs that tests bring along, such as PostgreSQL's, start others by a shell; the image has none.
+        .with_mounted_file("/usr/bin/sh", dag.container().from_(BUILD_IMAGE).file("/usr/bin/dash"))
         .with_mounted_directory(f"/tests/{name}", tests)
         .with_workdir(f"/tests/{name}")
         .with_exec(

@@ -8,7 +8,7 @@ import dagger
 from dagger import dag
 
 from cowabungaai.errors import TestFailureError
-from cowabungaai.images import BUILD_IMAGE, packages_stage
+from cowabungaai.images import BUILD_IMAGE, PLACED, packages_stage
 from cowabungaai.sources import Project
 from cowabungaai.stack import backend_of, gateway_of, gateway_with, new_admin_key
 
@@ -43,7 +43,7 @@ async def run_suite(project: Project, service: str, suite: dagger.Directory) -> 
     run = (
         dag.container()
         .from_(BUILD_IMAGE)
-        .with_mounted_directory(SITE, packages.directory("/site"))
+        .with_mounted_directory(SITE, packages.directory(PLACED))
         .with_mounted_directory(SUITE, suite)
         .with_directory(REPORT, dag.directory())
         .with_workdir(REPORT)

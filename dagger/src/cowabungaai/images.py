@@ -19,6 +19,9 @@ UV_LOCK = "toolchain/requirements/uv-program.lock"
 BUILD_LOCK = "services/requirements-build.lock"
 # Where Debian's Python looks for packages that are not Debian's.
 SITE = "/usr/local/lib/python3.13/dist-packages"
+# Stages fill a tree as it will lie in the image, so that the folders above the packages have their time set as well.
+TREE = "/tree"
+PLACED = f"{TREE}{SITE}"
 USER = "65532:65532"
 REGISTRY_PREFIX = "ghcr.io/cowabungaai"
 # No file in an image is younger, so that its bytes do not tell when it was built; 2025-08-09.
@@ -111,21 +114,21 @@ def dependencies_stage(
     *,
     lock: str = "requirements.lock",
 ) -> dagger.Container:
-    """A stage with the packages that a lock file of a service names, installed into /site."""
+    """A stage with the packages that a lock file of a service names, installed into PLACED."""
     return packages_stage(source, source.file(f"services/{spec.name}/{lock}"), platform)
 
 
 def packages_stage(
     source: dagger.Directory, lock: dagger.File, platform: dagger.Platform | None = None
 ) -> dagger.Container:
-    """A stage with the packages that a lock file names, installed into /site."""
+    """A stage with the packages that a lock file names, installed into PLACED."""
     return (
         builder(source, platform)
         .with_mounted_file("/locks/requirements.lock", lock)
         .with_exec(
             _shell(
-                "uv pip install --quiet --no-deps --require-hashes --target /site -r /locks/requirements.lock\n"
-                "rm -rf /site/bin /site/.lock\n" + COMPILE.format("/site") + "\n" + STAMP.format("/site") + "\n" + NOW
+                f"uv pip install --quiet --no-deps --require-hashes --target {PLACED} -r /locks/requirements.lock\n"
+                f"rm -rf {PLACED}/bin {PLACED}/.lock\n{COMPILE.format(PLACED)}\n{STAMP.format(TREE)}\n{NOW}"
             )
         )
     )
@@ -134,24 +137,23 @@ def packages_stage(
 def code_stage(
     source: dagger.Directory, specs: list[ServiceSpec], platform: dagger.Platform | None = None
 ) -> dagger.Container:
-    """A stage with the services' own wheels installed into /code, and the time at which it ran."""
+    """A stage with the services' own wheels installed into PLACED, and the time at which it ran."""
     stage = builder(source, platform)
     for spec in specs:
         stage = stage.with_mounted_file(f"/wheels/{spec.package}.zip", wheel(source, spec, platform))
     return stage.with_exec(
         _shell(
-            "mkdir /code\nfor wheel in /wheels/*.zip; do python -m zipfile -e $wheel /code; done\n"
-            + COMPILE.format("/code")
-            + f"\n{STAMP.format('/code')}\n{NOW}"
+            f"mkdir -p {PLACED}\nfor wheel in /wheels/*.zip; do python -m zipfile -e $wheel {PLACED}; done\n"
+            f"{COMPILE.format(PLACED)}\n{STAMP.format(TREE)}\n{NOW}"
         )
     )
 
 
 def writable_folders(spec: ServiceSpec, platform: dagger.Platform | None) -> dagger.Directory:
     """The folders that a service writes into, each its own and nobody else's."""
-    making = f"install -d -m 0700 -o {USER.replace(':', ' -g ')} " + " ".join(f"/made{path}" for path in spec.writable)
+    making = f"install -d -m 0700 -o {USER.replace(':', ' -g ')} " + " ".join(f"{TREE}{path}" for path in spec.writable)
     stage = dag.container(platform=platform).from_(BUILD_IMAGE)
-    return stage.with_exec(_shell(f"{making}\n{STAMP.format('/made')}")).directory("/made")
+    return stage.with_exec(_shell(f"{making}\n{STAMP.format(TREE)}")).directory(TREE)
 
 
 async def build(
@@ -177,8 +179,8 @@ async def build(
     container = (
         dag.container(platform=platform)
         .with_directory("/", runtime.directory("/root-fs"))
-        .with_directory(SITE, dependencies.directory("/site"))
-        .with_directory(SITE, code.directory("/code"))
+        .with_directory("/", dependencies.directory(TREE))
+        .with_directory("/", code.directory(TREE))
     )
     if spec.writable:
         container = container.with_directory("/", writable_folders(spec, platform))

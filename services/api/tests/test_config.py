@@ -103,6 +103,12 @@ def test_address_of_a_model_is_a_backend_of_its_own():
             "models: [{name: a, backend: b}]\nbackends: {b: {replicas: ['c:1'], extra_parameters: [x]}}",
             "'extra_parameters' need HTTP replicas",
         ),
+        ("models: {a: 'b:1'}", "models.yaml:1: models.a: expected a mapping with 'backend', got 'b:1'"),
+        ("note: 2024-13-45", "models.yaml:1: not valid YAML: month must be in 1..12"),
+        ("[" * 5000, "models.yaml:1: not valid YAML"),
+        ("models: [{name: a, backend: 'http://a..b:1'}]", "expected HOST:PORT"),
+        ("models: [{name: a, backend: b}]\nbackends: {b: {replicas: ['http://c:1/v 1']}}", "expected HOST:PORT"),
+        ("models: [{name: a, backend: b}]\nbackends: {b: {dns: 'https://c:1'}}", "'dns' cannot be https"),
         ("modls: []\nmodels: [{name: a, backend: 'b:1'}]", "models.yaml:1: modls: unknown field; known are auth"),
     ],
 )

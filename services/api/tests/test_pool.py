@@ -99,12 +99,13 @@ async def test_answer_ends_a_row_of_failures():
     assert not replica.has_failed(0.0, unreachable=False)
 
 
-async def test_good_health_check_ends_an_ejection():
-    replica = pool().replicas[0]
-    replica.has_failed(0.0, unreachable=True)
+@pytest.mark.parametrize("unreachable", [True, False])
+async def test_good_health_check_ends_the_ejection_of_what_could_not_be_reached_alone(unreachable):
+    replica = pool(ejection={"failures": 1}).replicas[0]
+    replica.has_failed(0.0, unreachable=unreachable)
     assert not replica.usable(0.0)
     replica.checked(healthy=True)
-    assert replica.usable(0.0)
+    assert replica.usable(0.0) is unreachable
 
 
 async def test_same_key_goes_to_the_same_replica_and_keys_spread():
@@ -201,6 +202,42 @@ async def test_caller_that_leaves_the_queue_gives_its_place_to_the_next():
     found.release(taken)
     assert (await second) is taken
     assert found.waiting == 0
+
+
+async def test_turn_of_a_caller_that_leaves_at_that_moment_goes_to_the_next():
+    found = pool(THREE[:1], concurrency=1)
+    taken = await found.acquire(None)
+    first, second = (asyncio.create_task(found.acquire(None)) for _ in range(2))
+    await asyncio.sleep(0)
+    found.release(taken)
+    first.cancel()
+    assert (await asyncio.wait_for(second, 1)) is taken
+    assert taken.outstanding == 1
+
+
+async def test_caller_that_has_tried_what_is_free_lets_the_next_go_first():
+    found = pool(THREE[:2], concurrency=1)
+    both = [await found.acquire(None) for _ in range(2)]
+    retry = asyncio.create_task(found.acquire(None, [both[0]]))
+    fresh = asyncio.create_task(found.acquire(None))
+    await asyncio.sleep(0)
+    found.release(both[0])
+    assert (await asyncio.wait_for(fresh, 1)) is both[0]
+    found.release(both[1])
+    assert (await asyncio.wait_for(retry, 1)) is both[1]
+
+
+async def test_closed_pool_answers_those_who_wait():
+    found = pool(THREE[:1], concurrency=1)
+    taken = await found.acquire(None)
+    waiting = asyncio.create_task(found.acquire(None))
+    await asyncio.sleep(0)
+    await found.close()
+    found.release(taken)
+    assert (await asyncio.wait_for(waiting, 1)) is taken
+    found.release(taken)
+    await asyncio.sleep(0)
+    assert taken.upstream.closed
 
 
 async def test_removed_replica_finishes_what_it_has():

@@ -75,6 +75,15 @@ def test_file_that_is_gone_keeps_the_old_configuration(client, path, caplog):
     assert names(client) == ["first"]
 
 
+def test_file_of_any_kind_does_not_end_the_reloading(client, repeater, path, caplog):
+    for text in ("models: {chat: 'localhost:50051'}", "note: 2024-13-45", "[" * 5000, "\0"):
+        write(path, text)
+        eventually(lambda: "configuration not taken" in caplog.text)
+        caplog.clear()
+    write(path, f"models: [{{name: fourth, backend: '{repeater}'}}]")
+    eventually(lambda: names(client) == ["fourth"])
+
+
 def test_mistake_that_is_mended_is_forgotten(client, repeater, path, caplog):
     write(path, "models: []")
     eventually(lambda: "configuration not taken" in caplog.text)

@@ -223,6 +223,17 @@ def test_name_is_looked_up_again(start, three, portal, monkeypatch):
             assert {who(client) for _ in range(10)} == {"second"}
 
 
+def test_name_whose_replica_never_answers_does_not_keep_the_gateway_from_ending(launch, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        path = tmp_path / "models.yaml"
+        backend = f"{{dns: 'http://localhost:{silent.getsockname()[1]}/v1'}}"
+        path.write_text(f"models: [{{name: a, backend: b}}]\nbackends: {{b: {backend}}}")
+        process = launch("--config", str(path))
+        process.entry("serving")
+        process.send_signal(signal.SIGTERM)
+        assert process.end()[0] == 0
+
+
 async def _loop():
     import asyncio
 

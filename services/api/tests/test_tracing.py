@@ -1,5 +1,6 @@
 """Traces through the gateway to the backend, as a collector receives them."""
 
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -53,6 +54,9 @@ def collector(monkeypatch) -> Iterator[Collector]:
     add_TraceServiceServicer_to_server(found, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
+    # Whoever runs the tests may collect traces of their own.
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
     yield found

@@ -1,6 +1,7 @@
 """Traces, as a collector receives them."""
 
 import asyncio
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -50,6 +51,9 @@ def collector(monkeypatch):
     add_TraceServiceServicer_to_server(found, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
+    # Whoever runs the tests may collect traces of their own.
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
     assert telemetry.configure("tests")
     yield found
@@ -139,3 +143,12 @@ def test_without_a_collector_traces_are_off(monkeypatch):
     assert telemetry.inject([("a", "b")]) == [("a", "b")]
     with pytest.raises(RuntimeError, match="traces are off"):
         telemetry.tracer()
+
+
+def test_collector_of_another_protocol_is_not_spoken_to(monkeypatch, caplog):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", raising=False)
+    assert not telemetry.configure("tests")
+    assert not telemetry.enabled()
+    assert "traces stay off" in caplog.text

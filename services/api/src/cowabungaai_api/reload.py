@@ -39,18 +39,23 @@ class Reloader:
                     continue
                 self._seen = stamp
             self._state.reload_now.clear()
-            await self.reload()
+            try:
+                await self.reload()
+            except Exception:
+                # Whatever is wrong with a file, the next one must be taken.
+                self._state.metrics.reloaded(taken=False)
+                log.exception("configuration not taken")
 
     async def reload(self) -> None:
         """Takes the file as it is now; where it is wrong, says so and keeps what there is."""
         state = self._state
         try:
             config = await asyncio.to_thread(read_config, self._path)
-            state.router.reconfigure(config)
+            state.auth.reconfigure(config.auth)
             try:
-                state.auth.reconfigure(config.auth)
-            except AuthConfigError:
-                state.router.reconfigure(state.config)
+                state.router.reconfigure(config)
+            except ConfigError:
+                state.auth.reconfigure(state.config.auth)
                 raise
         except (ConfigError, AuthConfigError) as error:
             state.metrics.reloaded(taken=False)

@@ -1,10 +1,12 @@
 """Traces by OpenTelemetry, for backends and the gateway alike; nothing is imported, and nothing costs, while off.
 
 They are on where the environment names a collector: OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT.
+It must speak OTLP over gRPC.
 They travel over gRPC; sampling, headers and resource attributes are as OpenTelemetry's other variables say. Attributes
 follow its conventions for generative AI, and hold no content of a request.
 """
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
     from cowabungaai_sdk.servicers.calls import Call
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 SCOPE = "cowabungaai"
+
+log = logging.getLogger("cowabungaai.telemetry")
 
 OPERATIONS = {"Chat": "chat", "Complete": "text_completion", "Embed": "embeddings", "Transcribe": "transcription"}
 """What each method is called in the attribute gen_ai.operation.name; streams as their siblings."""
@@ -38,6 +43,11 @@ def configure(service_name: str) -> bool:
     if _provider is not None:
         return True
     if not any(os.environ.get(name) for name in ENDPOINTS):
+        return False
+    protocol = next((value for name in PROTOCOLS if (value := os.environ.get(name))), "grpc")
+    if protocol != "grpc":
+        fields = {"protocol": protocol, "expected": "grpc"}
+        log.warning("traces stay off: the collector's protocol is not supported", extra={"fields": fields})
         return False
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource

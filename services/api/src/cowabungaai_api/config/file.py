@@ -9,7 +9,10 @@ from pydantic_core import PydanticCustomError
 
 from cowabungaai_api.auth.config import AuthConfig
 
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = rf"{_LABEL}(?:\.{_LABEL})*\.?"
+_ADDRESS = re.compile(rf"(\[[0-9A-Fa-f:.]+\]|{_HOST}):(\d{{1,5}})")
+_PATH = re.compile(r"[!-~]*")
 SCHEMES = ("grpc", "http", "https")
 
 
@@ -17,11 +20,17 @@ def _replica(text: str) -> str:
     """Completes `HOST:PORT`, which means gRPC."""
     url = text if "://" in text else f"grpc://{text}"
     scheme, _, rest = url.partition("://")
-    authority, slash, _ = rest.partition("/")
+    authority, slash, path = rest.partition("/")
     match = _ADDRESS.fullmatch(authority)
     bad_port = match is not None and not 0 < int(match[2]) < 65536
-    bare_http = match is None and scheme != "grpc" and bool(re.fullmatch(r"[A-Za-z0-9._-]+", authority))
-    if scheme not in SCHEMES or bad_port or (match is None and not bare_http) or (scheme == "grpc" and slash):
+    bare_http = match is None and scheme != "grpc" and bool(re.fullmatch(_HOST, authority))
+    if (
+        not _PATH.fullmatch(path)
+        or scheme not in SCHEMES
+        or bad_port
+        or (match is None and not bare_http)
+        or (scheme == "grpc" and slash)
+    ):
         raise PydanticCustomError(
             "replica", "expected HOST:PORT, grpc://HOST:PORT or http[s]://HOST[:PORT]/PATH, with a port from 1 to 65535"
         )
@@ -108,6 +117,9 @@ class Backend(Part):
     def _one_source(self) -> Self:
         if bool(self.replicas) == (self.dns is not None):
             raise PydanticCustomError("source", "give either 'replicas' or 'dns'")
+        if self.dns and self.dns.startswith("https://"):
+            # Certificates are for names, and each replica would be asked by its address.
+            raise PydanticCustomError("source", "'dns' cannot be https; list the replicas by name instead")
         if self.dns and urlsplit(self.dns).port is None:
             raise PydanticCustomError("source", "'dns' needs a port")
         if len(set(self.replicas)) < len(self.replicas):
@@ -140,9 +152,12 @@ class Model(Part):
 
 def _by_name(value: object) -> object:
     """Accepts models as a mapping by name, too."""
-    if isinstance(value, dict):
-        return [{"name": name, **(model or {})} for name, model in value.items()]
-    return value
+    if not isinstance(value, dict):
+        return value
+    if wrong := [name for name, model in value.items() if not isinstance(model, dict)]:
+        message = f"expected a mapping with 'backend', got {value[wrong[0]]!r}"
+        raise _at(("models", str(wrong[0])), message)
+    return [{"name": name, **model} for name, model in value.items()]
 
 
 def _not_empty(models: tuple[Model, ...]) -> tuple[Model, ...]:

@@ -162,7 +162,7 @@ def _keys(dotted: str) -> list[str]:
 def _yaml(text: str, name: str) -> tuple[Any, Lines]:
     try:
         return yaml.safe_load(text), _YamlLines(yaml.compose(text, Loader=yaml.SafeLoader))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise ConfigError(f"{name}:{mark.line + 1 if mark else 1}: not valid YAML: {problem}") from error

@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from hashlib import blake2b
 
 from cowabungaai_api.config.file import Backend
@@ -18,6 +19,15 @@ from cowabungaai_sdk.errors import BackendOverloadedError, BackendUnavailableErr
 Connect = Callable[[str], Upstream]
 AFFINITY_SLACK = 1.25
 """How much busier than the average a replica may be and still get the conversations that it has in its cache."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiter:
+    """Someone who waits for a replica; see Pool.acquire."""
+
+    turn: asyncio.Future[Replica]
+    key: bytes | None
+    tried: Collection[Replica]
 
 
 class Pool:
@@ -34,7 +44,8 @@ class Pool:
         self.config = config
         self.replicas: list[Replica] = []
         self._connect = connect
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[_Waiter] = deque()
+        self._closed = False
         self._loop = asyncio.get_running_loop()
         self._closing: set[asyncio.Task[None]] = set()
         self.set_addresses(config.replicas)
@@ -66,7 +77,7 @@ class Pool:
         self.replicas = [
             kept.get(address) or Replica(address, self._connect(address), self.config.ejection) for address in wanted
         ]
-        self._admit(len(self._waiting))
+        self.admit()
 
     async def acquire(self, key: bytes | None, tried: Collection[Replica] = ()) -> Replica:
         """Gives the replica for a request, which counts as busy until release.
@@ -81,7 +92,7 @@ class Pool:
         """
         replica = self._choose(key, tried) if not self._waiting else None
         if replica is None:
-            replica = await self._queue(key, tried)
+            return await self._queue(key, tried)
         replica.outstanding += 1
         return replica
 
@@ -92,12 +103,12 @@ class Pool:
             replica: one that acquire gave.
         """
         replica.outstanding -= 1
-        if replica.leaving:
-            if not replica.outstanding:
-                self._close(replica)
-            return
         if self._waiting:
-            self._admit(1)
+            self.admit()
+        if self._closed and not self._waiting and self.replicas:
+            self._close_idle()
+        elif replica.leaving and not replica.outstanding:
+            self._close(replica)
 
     def _choose(self, key: bytes | None, tried: Collection[Replica]) -> Replica | None:
         """The replica for the next request; None where those that could answer are busy."""
@@ -125,48 +136,47 @@ class Pool:
         return chosen if chosen.outstanding <= average * AFFINITY_SLACK + 1 else None
 
     async def _queue(self, key: bytes | None, tried: Collection[Replica]) -> Replica:
-        """Waits for a turn."""
+        """Waits for a replica; first come, first served."""
         if len(self._waiting) >= self.config.queue:
             raise BackendOverloadedError(f"the queue of {self.name} is full", self._expected_wait())
-        deadline = self._loop.time() + self.config.queue_timeout_s
-        first = True
-        while True:
-            turn: asyncio.Future[None] = self._loop.create_future()
-            # Who was woken in vain keeps the first place.
-            self._waiting.append(turn) if first else self._waiting.appendleft(turn)
-            first = False
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await turn
-            except TimeoutError as error:
-                message = f"no replica of {self.name} was free within {self.config.queue_timeout_s:g} s"
-                raise BackendOverloadedError(message, self._expected_wait()) from error
-            finally:
-                if not turn.done() or turn.cancelled():
-                    self._forget(turn)
-            try:
-                replica = self._choose(key, tried)
-            except BackendUnavailableError:
-                self._admit(1)
+        waiter = _Waiter(self._loop.create_future(), key, tried)
+        self._waiting.append(waiter)
+        try:
+            async with asyncio.timeout(self.config.queue_timeout_s):
+                return await waiter.turn
+        except BaseException as error:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+            if waiter.turn.done() and not waiter.turn.cancelled() and waiter.turn.exception() is None:
+                # It came when nobody wanted it any more.
+                self.release(waiter.turn.result())
+            if not isinstance(error, TimeoutError):
                 raise
-            if replica is not None:
-                return replica
+            message = f"no replica of {self.name} was free within {self.config.queue_timeout_s:g} s"
+            raise BackendOverloadedError(message, self._expected_wait()) from error
 
-    def _forget(self, turn: asyncio.Future[None]) -> None:
-        if turn in self._waiting:
-            self._waiting.remove(turn)
+    def admit(self) -> None:
+        """Gives what is free to those who wait; one that has tried all that is free lets the next one go first."""
+        passed: list[_Waiter] = []
+        while self._waiting and self._any_free():
+            waiter = self._waiting.popleft()
+            if waiter.turn.done():
+                continue
+            try:
+                replica = self._choose(waiter.key, waiter.tried)
+            except BackendUnavailableError as error:
+                waiter.turn.set_exception(error)
+                continue
+            if replica is None:
+                passed.append(waiter)
+            else:
+                replica.outstanding += 1
+                waiter.turn.set_result(replica)
+        self._waiting.extendleft(reversed(passed))
 
-    def _admit(self, count: int) -> None:
-        """Gives the next in the queue a turn."""
-        while count and self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                count -= 1
-
-    def admit_all(self) -> None:
-        """Lets everyone who waits look again, since replicas changed."""
-        self._admit(len(self._waiting))
+    def _any_free(self) -> bool:
+        limit = self.config.concurrency
+        return limit is None or any(replica.outstanding < limit for replica in self.replicas) or not self.replicas
 
     def _expected_wait(self) -> float:
         """A guess at when a place may be free, in seconds."""
@@ -178,6 +188,15 @@ class Pool:
         task.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
-        """Lets replicas finish what they have, and closes those that have nothing."""
-        self.set_addresses(())
+        """Lets replicas finish what they have and what waits for them, then closes them."""
+        self._closed = True
+        if not self._waiting:
+            self._close_idle()
         await asyncio.gather(*self._closing)
+
+    def _close_idle(self) -> None:
+        for replica in self.replicas:
+            replica.leaving = True
+            if not replica.outstanding:
+                self._close(replica)
+        self.replicas = []

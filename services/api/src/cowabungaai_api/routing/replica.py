@@ -23,6 +23,7 @@ class Replica:
         failures: failures in a row.
         ejections: ejections in a row; each lasts twice as long as the one before.
         ejected_until: when the present ejection ends.
+        unreachable: whether the present ejection is because it could not be reached.
         leaving: whether it is being removed; it gets no new requests.
         answered: requests that it answered since the start.
         failed: requests that failed on it since the start.
@@ -36,6 +37,7 @@ class Replica:
     failures: int = 0
     ejections: int = 0
     ejected_until: float = 0.0
+    unreachable: bool = False
     leaving: bool = False
     answered: int = 0
     failed: int = 0
@@ -84,15 +86,20 @@ class Replica:
         # Gateways that noticed together must not come back together.
         self.ejected_until = now + pause * random.uniform(0.8, 1.0)  # noqa: S311 - not for secrecy
         self.ejections += 1
+        self.unreachable = unreachable
         return True
 
     def checked(self, healthy: bool) -> None:
-        """Takes the answer of a health check; a good one also ends an ejection.
+        """Takes the answer of a health check.
+
+        A good one ends the ejection of a replica that could not be reached. One whose requests fail stays ejected: that
+        it says it is well does not mend them.
 
         Args:
             healthy: what it said.
         """
         self.healthy = healthy
-        if healthy:
+        if healthy and self.unreachable:
+            self.unreachable = False
             self.ejected_until = 0.0
             self.failures = 0

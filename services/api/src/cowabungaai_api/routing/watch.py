@@ -4,7 +4,6 @@ import asyncio
 import logging
 import random
 import socket
-from contextlib import suppress
 from urllib.parse import urlsplit, urlunsplit
 
 from cowabungaai_api.routing.pool import Pool
@@ -35,7 +34,11 @@ class PoolWatch:
     async def _check_forever(self) -> None:
         health = self._pool.config.health
         while True:
-            await asyncio.gather(*(self._check(replica) for replica in self._pool.replicas))
+            try:
+                await asyncio.gather(*(self._check(replica) for replica in self._pool.replicas))
+            except Exception:
+                # One that cannot be asked at all must not end the checks of the others.
+                log.exception("health checks failed", extra={"fields": {"backend": self._pool.name}})
             # Gateways that started together must not ask together.
             await asyncio.sleep(health.interval_s * random.uniform(0.9, 1.1))  # noqa: S311 - not for secrecy
 
@@ -47,7 +50,7 @@ class PoolWatch:
             fields = {"backend": self._pool.name, "replica": replica.address, "healthy": healthy}
             log.log(logging.INFO if healthy else logging.WARNING, "replica health", extra={"fields": fields})
             if healthy:
-                self._pool.admit_all()
+                self._pool.admit()
 
     async def _resolve_forever(self, url: str) -> None:
         while True:
@@ -63,7 +66,7 @@ class PoolWatch:
         parts = urlsplit(url)
         try:
             found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             fields = {"backend": self._pool.name, "name": parts.hostname, "why": str(error)}
             log.warning("name cannot be looked up", extra={"fields": fields})
             return
@@ -73,10 +76,7 @@ class PoolWatch:
             changed = {"backend": self._pool.name, "replicas": urls}
             log.info("replicas changed", extra={"fields": changed})
             self._pool.set_addresses(urls)
-            for replica in self._pool.replicas:
-                if replica.healthy is None:
-                    with suppress(asyncio.CancelledError):
-                        await self._check(replica)
+            await asyncio.gather(*(self._check(r) for r in self._pool.replicas if r.healthy is None))
 
 
 def _authority(address: str, port: int) -> str:
