@@ -165,6 +165,21 @@ def test_fallback_answers_while_the_model_cannot(start, three, free_tcp_port):
     assert stream[-1].choices[0].finish_reason == "stop"
 
 
+def test_fallback_that_the_caller_may_not_use_does_not_answer(start, three, free_tcp_port):
+    config = {
+        "models": [
+            {"name": "big", "backend": f"127.0.0.1:{free_tcp_port}", "fallbacks": ["small"]},
+            {"name": "small", "backend": three[0][0], "backend_model": "repeater"},
+        ]
+    }
+    gateway = start(config)
+    with gateway.http() as http:
+        key = http.post("/cowabungaai/v1/auth/api-keys", json={"name": "k", "models": ["big"]}).json()["value"]
+    with gateway.client(key) as client, pytest.raises(openai.InternalServerError) as raised:
+        client.chat.completions.create(model="big", messages=HELLO)
+    assert raised.value.code == "backend_unavailable"
+
+
 def test_invalid_request_is_not_tried_elsewhere(start, three, serve):
     config = {
         "models": [
@@ -191,6 +206,8 @@ def test_conversation_stays_with_its_replica(start, three):
             homes.append(replicas.pop())
         assert len(set(homes)) == 3
         assert len({who(client, extra_body={"prompt_cache_key": "mine"}) for _ in range(6)}) == 1
+    with start(one_backend([address for address, _ in three])).client() as client:
+        assert len({who(client, extra_body={"prompt_cache_key": "mine"}) for _ in range(12)}) == 1
 
 
 def test_name_is_looked_up_again(start, three, portal, monkeypatch):

@@ -10,7 +10,7 @@ PREFIX_CHARACTERS = 1024
 """How much of a prompt must be the same."""
 
 
-def affinity_key(request: Any) -> bytes | None:
+def affinity_key(request: Any, *, whole: bool) -> bytes | None:
     """The key of a request.
 
     It is the client's own prompt_cache_key, or else what stays the same in a growing conversation: its beginning up to
@@ -18,6 +18,7 @@ def affinity_key(request: Any) -> bytes | None:
 
     Args:
         request: any request, checked.
+        whole: whether the beginning counts, where the client names no key.
 
     Returns:
         The key, or None where requests have nothing in common that a cache could hold.
@@ -25,6 +26,8 @@ def affinity_key(request: Any) -> bytes | None:
     match request:
         case ChatCompletionRequest(prompt_cache_key=str() as key):
             return key.encode()[:64]
+        case _ if not whole:
+            return None
         case ChatCompletionRequest(messages=messages):
             texts = []
             for message in messages:

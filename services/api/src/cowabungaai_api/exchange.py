@@ -13,6 +13,8 @@ WATCH_AFTER_S = 0.02
 """When it is first looked whether the client is still there, in seconds: most answers are sent before."""
 BODY_TIMEOUT_S = 60
 """How long a body may take to arrive, in seconds, so that nobody holds connections by sending a byte now and then."""
+SEND_TIMEOUT_S = 30
+"""How long a client may leave what it is sent unread, in seconds."""
 Headers = list[tuple[bytes, bytes]]
 _ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
@@ -29,10 +31,13 @@ class Exchange:
 
     __slots__ = (
         "_closing",
+        "_guard",
         "_receive",
         "_send",
+        "_sending_since",
         "_timer",
         "_watcher",
+        "ended",
         "extra",
         "gone",
         "headers",
@@ -56,7 +61,10 @@ class Exchange:
         given = self.headers.get(b"x-request-id", b"")
         self.request_id = given if _ID.fullmatch(given) else f"req_{secrets.token_hex(12)}".encode()
         self.started = time.perf_counter()
+        self._guard: asyncio.TimerHandle | None = None
+        self._sending_since = 0.0
         self.status = 0
+        self.ended = False
         self.gone = False
         self.model = ""
         self.extra: Headers = []
@@ -117,8 +125,18 @@ class Exchange:
         self.gone = True
         task.cancel()
 
+    def _check_sending(self, task: asyncio.Task[object]) -> None:
+        """Cancels the task where the client has not read for too long: it would keep a replica's place for ever."""
+        if self._sending_since and time.perf_counter() - self._sending_since >= SEND_TIMEOUT_S:
+            self.gone = True
+            task.cancel()
+            return
+        self._guard = asyncio.get_running_loop().call_later(SEND_TIMEOUT_S / 2, self._check_sending, task)
+
     def unwatch(self) -> None:
-        """Ends what watch_client began."""
+        """Ends what watch_client and start_events began."""
+        if self._guard is not None:
+            self._guard.cancel()
         if self._timer is not None:
             self._timer.cancel()
         if self._watcher is not None:
@@ -135,10 +153,14 @@ class Exchange:
         """
         length = (b"content-length", b"%d" % len(body))
         await self._start(status, [(b"content-type", content_type), length, *(headers or ())])
+        self.ended = True
         await self._send({"type": "http.response.body", "body": body})
 
     async def start_events(self) -> None:
         """Begins an answer of server-sent events."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in one
+        self._guard = asyncio.get_running_loop().call_later(SEND_TIMEOUT_S / 2, self._check_sending, task)
         # Proxies in front must neither keep events back nor cache them.
         await self._start(
             200,
@@ -149,13 +171,16 @@ class Exchange:
             ],
         )
 
-    async def send_events(self, events: bytes) -> None:
+    async def send_events(self, events: bytes, now: float) -> None:
         """Sends some events.
 
         Args:
             events: as they go over the wire.
+            now: time.perf_counter's.
         """
+        self._sending_since = now
         await self._send({"type": "http.response.body", "body": events, "more_body": True})
+        self._sending_since = 0.0
 
     async def end_events(self, last: bytes = b"") -> None:
         """Ends an answer of events.
@@ -163,14 +188,17 @@ class Exchange:
         Args:
             last: what is sent before.
         """
+        self.ended = True
         await self._send({"type": "http.response.body", "body": last})
 
     async def fail(self, error: ApiError) -> None:
         """Answers with an error, as the last event where events have begun.
 
         Args:
-            error: the error.
+            error: the error; where the answer is complete already, it is too late for it.
         """
+        if self.ended:
+            return
         if self.status:
             await self.end_events(b"data: " + error.json() + b"\n\n")
         else:
@@ -200,6 +228,8 @@ class Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message = {**message, "headers": [*message.get("headers", ()), *self._common()]}
+        elif message["type"] == "http.response.body" and not message.get("more_body"):
+            self.ended = True
         await self._send(message)
 
 

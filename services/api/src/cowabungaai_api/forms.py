@@ -56,9 +56,9 @@ async def _take_apart(form: FormData) -> tuple[dict[str, Any], Upload]:
                 raise ApiError(400, f"'{name}' must not be a file; the file's field is 'file'.", "invalid_type", name)
             data = await value.read()
             upload = Upload(value.filename or "audio", value.content_type or "", data)
-        elif name.endswith("[]"):
-            fields.setdefault(name.removesuffix("[]"), []).append(value)
-        elif name in fields:
+        elif name.endswith("[]") and isinstance(values := fields.setdefault(name.removesuffix("[]"), []), list):
+            values.append(value)
+        elif name.removesuffix("[]") in fields:
             raise ApiError(400, f"'{name}' is given twice.", "invalid_value", name)
         else:
             fields[name] = value

@@ -24,6 +24,7 @@ from cowabungaai_api.exchange import ClientGoneError, Exchange
 from cowabungaai_api.forms import read_form
 from cowabungaai_api.operations.common import DONE
 from cowabungaai_api.routing.router import Route
+from cowabungaai_api.shape import check_shape
 from cowabungaai_api.state import State
 from cowabungaai_api.tracing import request_span
 from cowabungaai_api.upstream.base import Call, Reply, Upload
@@ -34,6 +35,7 @@ log = logging.getLogger("cowabungaai.api")
 OPEN_PATHS = frozenset({"/healthz", "/livez", "/readyz"})
 CLIENT_GONE = 499
 """What the log says where nobody waited for the answer; nginx's number for it."""
+DATA = b"data: "
 BYTES_PER_TOKEN = 4
 """A guess at a prompt's tokens before the model has counted them."""
 
@@ -130,10 +132,12 @@ class Gateway:
             message = f"Your key does not have access to the model `{call.request.model}`."
             raise ApiError(403, message, "insufficient_permissions", "model")
         state.router.check(route, call)
-        grant = state.auth.limiter.acquire(principal, len(call.body) // BYTES_PER_TOKEN)
+        call.may_use = principal.may_use
+        estimate = len(call.body) // BYTES_PER_TOKEN
+        grant = state.auth.limiter.acquire(principal, estimate)
         try:
             exchange.extra += grant.headers()
-            key = affinity_key(call.request) if route.pool.config.affinity else None
+            key = affinity_key(call.request, whole=route.pool.config.affinity)
             exchange.watch_client()
             with request_span(exchange, endpoint, route, call):
                 if getattr(call.request, "stream", None):
@@ -147,7 +151,9 @@ class Gateway:
         finally:
             exchange.unwatch()
             use = call.use
-            grant.settle(use.prompt + use.completion)
+            used = use.prompt + use.completion
+            # Who leaves before the usage comes has used tokens all the same.
+            grant.settle(used or (estimate + call.pieces if exchange.gone or call.pieces else 0))
             if use.prompt or use.completion:
                 state.metrics.tokens(route.name, "prompt").inc(use.prompt)
                 state.metrics.tokens(route.name, "completion").inc(use.completion)
@@ -172,7 +178,8 @@ class Gateway:
                     metrics.first(endpoint.name, route.name).observe(now - exchange.started)
                     await exchange.start_events()
                 last = now
-                await exchange.send_events(event)
+                call.pieces += event.count(DATA)
+                await exchange.send_events(event, now)
         if not last:
             await exchange.start_events()
         await exchange.end_events(DONE if endpoint.operation.done_marker else b"")
@@ -201,6 +208,7 @@ class Gateway:
             except orjson.JSONDecodeError as error:
                 message = "We could not parse the JSON body of your request."
                 raise ApiError(400, message, "invalid_json") from error
+            check_shape(body, value)
         try:
             return Call(body, value, model.model_validate(value), upload)
         except ValidationError as error:

@@ -16,6 +16,7 @@ from cowabungaai_api.auth.errors import AuthError
 from cowabungaai_api.auth.service import Auth, how_to_make_admin_key
 from cowabungaai_api.config.file import GatewayConfig
 from cowabungaai_api.config.settings import Settings
+from cowabungaai_api.connection import BoundedConnection
 from cowabungaai_api.endpoints import OPENAI, OWN
 from cowabungaai_api.state import State
 from cowabungaai_sdk import logs, telemetry
@@ -114,7 +115,7 @@ async def _serve_with(
     server = Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=BoundedConnection,
             ws="none",
             lifespan="on",
             access_log=False,
@@ -123,7 +124,7 @@ async def _serve_with(
             proxy_headers=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=settings.drain_seconds,
-            h11_max_incomplete_event_size=64 * 1024,
+            limit_concurrency=settings.max_connections,
         ),
         state,
         settings.drain_delay_seconds,

@@ -24,6 +24,7 @@ class Settings(BaseSettings):
         public_metrics: whether /metrics is answered without a key.
         max_body_bytes: the largest JSON body, in bytes.
         max_upload_bytes: the largest form with a file, in bytes.
+        max_connections: how many connections are held at once; more are answered with 503.
         drain_delay_seconds: how long requests are still taken after the stop began, so that load balancers notice, in
             seconds.
         drain_seconds: how long requests in flight may go on after the stop began, in seconds.
@@ -45,6 +46,7 @@ class Settings(BaseSettings):
     public_metrics: bool = False
     max_body_bytes: int = Field(default=8 * 1024 * 1024, gt=0)
     max_upload_bytes: int = Field(default=26 * 1024 * 1024, gt=0)
+    max_connections: int = Field(default=10_000, gt=0)
     drain_delay_seconds: float = Field(default=2.0, ge=0)
     drain_seconds: int = Field(default=30, ge=0)
     reload_seconds: float = Field(default=1.0, ge=0)

@@ -145,7 +145,7 @@ class Router:
             BackendError: of the last attempt.
         """
         for_now: BackendError | None = None
-        for candidate in self._candidates(route):
+        for candidate in self._candidates(route, call):
             try:
                 return await self._unary(candidate, operation, call, key)
             except ELSEWHERE as error:
@@ -190,7 +190,7 @@ class Router:
             BackendError: of the last attempt, or what broke the stream.
         """
         for_now: BackendError | None = None
-        for candidate in self._candidates(route):
+        for candidate in self._candidates(route, call):
             begun = False
             try:
                 async with aclosing(self._stream(candidate, operation, call, key)) as events:
@@ -229,8 +229,13 @@ class Router:
             finally:
                 pool.release(replica)
 
-    def _candidates(self, route: Route) -> list[Route]:
-        return [route, *(self.routes[name] for name in route.fallbacks)] if route.fallbacks else [route]
+    def _candidates(self, route: Route, call: Call) -> list[Route]:
+        """Who may answer: the model, and those of its fallbacks that the caller may use and that drop no parameter."""
+        if not route.fallbacks:
+            return [route]
+        fallbacks = (self.routes[name] for name in route.fallbacks if name in self.routes and call.may_use(name))
+        unknown = call.request.unknown.keys()
+        return [route, *(found for found in fallbacks if unknown <= set(found.pool.config.extra_parameters))]
 
     @staticmethod
     def _again(pool: Pool, tried: Sequence[Replica], error: BackendError) -> bool:

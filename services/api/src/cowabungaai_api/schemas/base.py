@@ -9,6 +9,8 @@ INT64 = 2**63
 UINT32 = 2**32
 
 Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
+MAX_MESSAGES = 4096
+"""How many messages, parts of one, and tools there may be."""
 TokenId = Annotated[int, Field(ge=0, lt=UINT32)]
 LogitBias = dict[Annotated[str, Field(pattern=r"^[0-9]{1,9}$")], Annotated[float, Field(ge=-100, le=100)]]
 Stop = Annotated[str, Field(min_length=1)]

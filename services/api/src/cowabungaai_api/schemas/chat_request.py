@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from cowabungaai_api.schemas.base import UINT32, Sampled, Strict, conflict
+from cowabungaai_api.schemas.base import MAX_MESSAGES, UINT32, Sampled, Strict, conflict
 
 MAX_TOOLS = 128
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
@@ -71,7 +71,7 @@ class FilePart(Strict):
 
 UserPart = Annotated[TextPart | ImagePart | AudioPart | FilePart, Field(discriminator="type")]
 AssistantPart = Annotated[TextPart | RefusalPart, Field(discriminator="type")]
-Texts = Annotated[list[TextPart], Field(min_length=1)]
+Texts = Annotated[list[TextPart], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
 
 
 class SystemMessage(Strict):
@@ -86,7 +86,7 @@ class UserMessage(Strict):
     """What the user says."""
 
     role: Literal["user"]
-    content: str | Annotated[list[UserPart], Field(min_length=1)]
+    content: str | Annotated[list[UserPart], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
     name: str | None = None
 
 
@@ -112,10 +112,12 @@ class AssistantMessage(Strict):
     """
 
     role: Literal["assistant"]
-    content: str | Annotated[list[AssistantPart], Field(min_length=1)] | None = None
+    content: (
+        str | Annotated[list[AssistantPart], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)] | None
+    ) = None
     name: str | None = None
     refusal: str | None = None
-    tool_calls: Annotated[list[ToolCall], Field(max_length=MAX_TOOLS)] | None = None
+    tool_calls: Annotated[list[ToolCall], Field(max_length=MAX_TOOLS, fail_fast=True)] | None = None
     reasoning_content: str | None = None
     annotations: Annotated[list[Any], Field(max_length=0)] | None = None
     audio: None = None
@@ -172,7 +174,7 @@ class AllowedTools(Strict):
     """Which of the tools may be called, and whether one must be."""
 
     mode: Literal["auto", "required"]
-    tools: Annotated[list[NamedTool], Field(min_length=1, max_length=MAX_TOOLS)]
+    tools: Annotated[list[NamedTool], Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)]
 
 
 class AllowedToolsChoice(Strict):
@@ -239,9 +241,11 @@ class ChatCompletionRequest(Sampled):
         }
     )
 
-    messages: list[Message] = Field(min_length=1, description="The conversation, oldest first.")
+    messages: list[Message] = Field(
+        min_length=1, max_length=MAX_MESSAGES, fail_fast=True, description="The conversation, oldest first."
+    )
     max_completion_tokens: int | None = Field(default=None, ge=1, lt=UINT32)
-    tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None = None
+    tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS, fail_fast=True)] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None

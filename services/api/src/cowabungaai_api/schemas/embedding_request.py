@@ -8,9 +8,9 @@ from cowabungaai_api.schemas.base import Request, TokenId
 
 MAX_INPUTS = 2048
 Text = Annotated[str, Field(min_length=1)]
-Tokens = Annotated[list[TokenId], Field(min_length=1)]
-Texts = Annotated[list[Text], Field(min_length=1, max_length=MAX_INPUTS)]
-TokenLists = Annotated[list[Tokens], Field(min_length=1, max_length=MAX_INPUTS)]
+Tokens = Annotated[list[TokenId], Field(min_length=1, fail_fast=True)]
+Texts = Annotated[list[Text], Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True)]
+TokenLists = Annotated[list[Tokens], Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True)]
 
 
 class EmbeddingRequest(Request):

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from cowabungaai_api.schemas.base import Request, conflict
+from cowabungaai_api.schemas.base import MAX_MESSAGES, Request, conflict
 from cowabungaai_api.schemas.chat_request import MAX_TOOLS, Message, Tool
 
 
@@ -12,8 +12,8 @@ class TokenCountRequest(Request):
     """The body of the request: a text, or a conversation as chat/completions takes it."""
 
     text: str | None = None
-    messages: Annotated[list[Message], Field(min_length=1)] | None = None
-    tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None = None
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)] | None = None
+    tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS, fail_fast=True)] | None = None
 
     @model_validator(mode="after")
     def _one_input(self) -> Self:

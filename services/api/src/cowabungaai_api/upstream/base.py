@@ -1,6 +1,6 @@
 """What the two ways to a replica have in common."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -51,6 +51,8 @@ class Call:
         timeout_s: how long it may take, in seconds.
         metadata: headers for the replica, such as the trace's.
         use: tokens used, as soon as the answer says so.
+        pieces: events of a stream that were sent on so far.
+        may_use: whether the caller may use a model, by its name.
     """
 
     body: bytes
@@ -60,6 +62,8 @@ class Call:
     timeout_s: float = 600.0
     metadata: Metadata = ()
     use: TokenUse = field(default_factory=TokenUse)
+    pieces: int = 0
+    may_use: Callable[[str], bool] = bool
 
 
 @dataclass(frozen=True, slots=True)

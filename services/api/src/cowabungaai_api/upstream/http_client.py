@@ -7,14 +7,17 @@ Measured against aiohttp's client, the fastest general one for asyncio: 18 again
 import asyncio
 import ssl
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
 
 import httptools
 
-from cowabungaai_sdk.errors import BackendFailedError, BackendTimeoutError, BackendUnavailableError
+from cowabungaai_sdk.errors import BackendError, BackendFailedError, BackendTimeoutError, BackendUnavailableError
 
+ANSWER_BYTES = 64 * 1024 * 1024
+"""The largest whole answer, in bytes."""
 HIGH_WATER = 256 * 1024
 """Bytes of an answer that wait for a slow client before the replica is told to pause."""
 IDLE_S = 45.0
@@ -107,9 +110,12 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Feeds the parser."""
+        if self.complete:
+            self._fail(BackendFailedError("the server sent more than its answer"))
+            return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(BackendFailedError(f"the answer is not HTTP: {error}"))
 
     def eof_received(self) -> None:
@@ -126,6 +132,11 @@ class Connection(asyncio.Protocol):
 
     # What the parser calls.
 
+    def on_message_begin(self) -> None:
+        """Refuses what follows a complete answer: it would be taken for the answer to the next request."""
+        if self.complete:
+            raise BackendFailedError("the server sent more than its answer")
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keeps the headers that matter."""
         match name.lower():
@@ -133,13 +144,14 @@ class Connection(asyncio.Protocol):
                 self._framed = True
             case b"content-type":
                 self.content_type = value
-            case b"retry-after" if value.isdigit():
+            case b"retry-after" if value.isdigit() and len(value) < 9:
                 self.retry_after = float(value)
 
     def on_headers_complete(self) -> None:
         """Lets the reader see the status."""
         self.status = self._parser.get_status_code()
-        self.started = True
+        # One below 200 only announces the answer.
+        self.started = self.status >= 200
         self._wake()
 
     def on_body(self, body: bytes) -> None:
@@ -153,6 +165,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Ends the exchange."""
+        if not self.started:
+            return
         self.complete = True
         self.keep = self._parser.should_keep_alive()
         self._wake()
@@ -203,12 +217,39 @@ class Connection(asyncio.Protocol):
         """Waits for the whole answer.
 
         Raises:
-            BackendError: the connection broke.
+            BackendError: the connection broke, or the answer is larger than ANSWER_BYTES.
         """
-        pieces = []
+        pieces, size = [], 0
         while piece := await self.read():
             pieces.append(piece)
+            size += len(piece)
+            if size > ANSWER_BYTES:
+                raise BackendFailedError(f"the answer is larger than {ANSWER_BYTES} bytes")
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def drain(self, seconds: float) -> None:
+        """Waits for the end of an answer of which nothing more is wanted; `complete` says whether it came.
+
+        Args:
+            seconds: how long.
+        """
+        if self.complete:
+            return
+        # All that is lost is the connection, which is not kept then.
+        with suppress(BackendError, TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self.complete:
+                    await self.read()
+
+    @property
+    def media_type(self) -> bytes:
+        """The answer's, without parameters."""
+        return self.content_type.partition(b";")[0].strip().lower()
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the answer says that it is JSON."""
+        return self.media_type == b"application/json" or self.media_type.endswith(b"+json")
 
     @property
     def usable(self) -> bool:
@@ -263,7 +304,7 @@ class HttpClient:
         self.origin = origin
         self._connect_timeout_s = connect_timeout_s
         self._tls = tls or ssl.create_default_context() if origin.tls else None
-        self._idle: list[Connection] = []
+        self._idle: deque[Connection] = deque()
         self._open: set[Connection] = set()
 
     async def acquire(self) -> tuple[Connection, bool]:
@@ -291,7 +332,7 @@ class HttpClient:
                     ssl=self._tls,
                     server_hostname=origin.host if self._tls else None,
                 )
-        except (OSError, TimeoutError) as error:
+        except (OSError, UnicodeError, TimeoutError) as error:
             reason = str(error) or f"no connection within {self._connect_timeout_s:g} s"
             message = f"cannot connect to {origin.authority}: {reason}"
             raise BackendUnavailableError(message, connected=False) from error
@@ -305,11 +346,15 @@ class HttpClient:
             connection: one that acquire gave.
         """
         connection.rest()
+        now = asyncio.get_running_loop().time()
         if connection.complete and connection.keep and connection.usable:
-            connection.idle_since = asyncio.get_running_loop().time()
+            connection.idle_since = now
             self._idle.append(connection)
         else:
             self._drop(connection)
+        # The next request takes the newest, so that the others only grow old.
+        while self._idle and not (self._idle[0].usable and now - self._idle[0].idle_since < IDLE_S):
+            self._drop(self._idle.popleft())
 
     def _drop(self, connection: Connection) -> None:
         self._open.discard(connection)
