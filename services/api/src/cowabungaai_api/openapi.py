@@ -20,6 +20,7 @@ ERRORS = {
     "403": "The key may not do this, or not use this model.",
     "404": "There is no such model.",
     "405": "The path takes another method.",
+    "408": "The body did not come in time.",
     "413": "The body is too large.",
     "415": "The body is of another type.",
     "429": "Too many requests or tokens; Retry-After says when to try again.",
