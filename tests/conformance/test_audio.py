@@ -122,9 +122,6 @@ def test_a_language_given_is_the_language_told(client: openai.OpenAI, model: str
 
 
 @transcribes
-@pytest.mark.xfail(
-    strict=True, reason="the gateway's last event says its usage as a duration, which the client's type does not know"
-)
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_a_stream_gives_pieces_and_then_the_whole(client: openai.OpenAI, model: str, sound: bytes, form: str) -> None:
     events = list(ask(client, "transcriptions", model, sound, stream=True, response_format=form))

@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from cowabungaai_api.upstream import connection as connection_module
+from cowabungaai_api.upstream import http_client
 from cowabungaai_api.upstream.http_client import HttpClient, Origin
 from cowabungaai_sdk.errors import BackendFailedError, BackendTimeoutError, BackendUnavailableError
 
@@ -163,3 +165,94 @@ async def test_retry_after_is_read(header: bytes):
     async with Server(b"HTTP/1.1 429 Too Many\r\n" + header + b"content-length: 0\r\n\r\n") as server:
         connection, _ = await server.client().exchange(1, REQUEST)
     assert connection.retry_after == (7.0 if header else None)
+
+
+async def test_retry_after_beyond_all_reason_is_left_out():
+    async with Server(b"HTTP/1.1 429 X\r\nretry-after: " + b"9" * 400 + b"\r\ncontent-length: 0\r\n\r\n") as server:
+        connection, _ = await server.client().exchange(1, REQUEST)
+    assert connection.retry_after is None
+
+
+@pytest.mark.parametrize("early", [b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"])
+async def test_announcement_of_an_answer_is_not_the_answer(early: bytes):
+    async with Server(early + OK) as server:
+        connection, body = await server.client().exchange(1, REQUEST)
+    assert (connection.status, body) == (200, b"hi")
+
+
+async def test_switch_of_protocols_is_a_failure():
+    switch = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\nx"
+    async with Server(switch) as server:
+        with pytest.raises(BackendFailedError, match="not HTTP"):
+            await server.client().exchange(1, REQUEST)
+
+
+@pytest.mark.parametrize("more", [OK, b"\r\n", b"x"])
+@pytest.mark.parametrize("pause_s", [0, 0.02], ids=["at once", "later"])
+async def test_connection_with_more_than_the_answer_is_not_used_again(more: bytes, pause_s: float):
+    async with Server(OK, OK) as server:
+        client = server.client()
+        connection = await client.begin(1, REQUEST)
+        if pause_s:
+            assert await connection.read_all() == b"hi"
+            client.release(connection)
+            connection.data_received(more)
+        else:
+            connection.send(asyncio.get_running_loop().time() + 1)
+            connection.data_received(OK + more)
+            assert await connection.read_all() == b"hi"
+            client.release(connection)
+        _, body = await client.exchange(1, REQUEST)
+    assert (body, server.connections) == (b"hi", 2)
+
+
+async def test_answer_that_is_too_large_is_given_up(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(connection_module, "ANSWER_BYTES", 1000)
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n" + b"x" * 5000
+    async with Server(answer) as server:
+        with pytest.raises(BackendFailedError, match="larger than 1000 bytes"):
+            await server.client().exchange(1, REQUEST)
+        await asyncio.wait_for(server.left.wait(), 1)
+
+
+async def test_old_connections_are_closed_when_another_comes_back(monkeypatch: pytest.MonkeyPatch):
+    async with Server(*[OK] * 4) as server:
+        client = server.client()
+        several = [await client.begin(1, REQUEST) for _ in range(3)]
+        for connection in several:
+            await connection.read_all()
+        for connection in several[:2]:
+            client.release(connection)
+        monkeypatch.setattr(http_client, "IDLE_S", 0.02)
+        await asyncio.sleep(0.03)
+        client.release(several[2])
+        await asyncio.sleep(0)
+        assert [connection.usable for connection in several] == [False, False, True]
+        await client.exchange(1, REQUEST)
+    assert server.connections == 3
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 70 + ".example"])
+async def test_host_that_cannot_be_a_name_is_unavailable(host: str):
+    client = HttpClient(Origin.parse(f"http://{host}:1"), 1.0)
+    with pytest.raises(BackendUnavailableError, match="cannot connect to a") as raised:
+        await client.exchange(1, REQUEST)
+    assert not raised.value.connected
+
+
+async def test_drain_waits_for_the_end_and_no_longer():
+    answer = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n"
+    async with Server(answer, answer + b"0\r\n\r\n", answer) as server:
+        client = server.client()
+        endless = await client.begin(5, REQUEST)
+        start = asyncio.get_running_loop().time()
+        await endless.drain(0.05)
+        assert 0.04 < asyncio.get_running_loop().time() - start < 1
+        ended = await client.begin(5, REQUEST)
+        await ended.drain(1)
+        broken = await client.begin(5, REQUEST)
+        server.break_off()
+        await broken.drain(1)
+        assert [found.complete for found in (endless, ended, broken)] == [False, True, False]
+        for found in (endless, ended, broken):
+            client.release(found)

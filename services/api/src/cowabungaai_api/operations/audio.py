@@ -62,9 +62,9 @@ class _Audio:
         if facts is None:
             raise BackendFailedError("the backend's stream ended without its facts")
         _count(facts, call)
-        done: dict[str, Any] = {"type": "transcript.text.done", "text": text.rstrip()}
-        done["usage"] = _usage(facts)
-        yield event(done)
+        # Of a stream's usage OpenAI knows tokens alone.
+        tokens = {"usage": _usage(facts)} if facts.HasField("input_tokens") else {}
+        yield event({"type": "transcript.text.done", "text": text.rstrip(), **tokens})
 
     def _options(self, call: Call, model: str) -> audio_pb2.TranscribeOptions:
         request = call.request

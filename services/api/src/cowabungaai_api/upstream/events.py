@@ -51,7 +51,7 @@ class EventReader:
         self.done = False
         """Whether the stream is complete."""
         self.failed: BackendError | ApiError | None = None
-        """An error that came as an event, after those that feed returned."""
+        """What ended the stream, after the events that feed returned."""
 
     def feed(self, piece: bytes) -> bytes:
         """Takes what came, and returns the events that are complete.
@@ -60,7 +60,7 @@ class EventReader:
             piece: the next bytes of the body.
 
         Raises:
-            BackendFailedError: an event is too long, or is not JSON where it must be read.
+            BackendFailedError: an event is too long, or nested too deeply.
         """
         if self._after_cr or b"\r" in piece:
             piece = self._with_newlines(piece)
@@ -80,7 +80,7 @@ class EventReader:
         """Takes the body's end, which also ends an event; returns that.
 
         Raises:
-            BackendFailedError: the event is not JSON.
+            BackendFailedError: the event is nested too deeply.
         """
         rest, self._rest = self._rest, b""
         return self._each([rest], cut=True)
@@ -140,10 +140,11 @@ class EventReader:
             return DATA + payload + END
         try:
             found = orjson.loads(payload)
-        except ValueError as error:
-            raise BackendFailedError(f"{self._where} sent an event that is not JSON") from error
+        except ValueError:
+            found = None
         if not isinstance(found, dict):
-            raise BackendFailedError(f"{self._where} sent an event that is not a JSON object")
+            self.failed = BackendFailedError(f"{self._where} sent an event that is not a JSON object")
+            return b""
         if found.get("error") or found.get("object") == "error" or name == b"error":
             self.failed = refusal_in_stream(found, self._where)
             return b""
@@ -210,7 +211,7 @@ def _count(value: object) -> int:
 
 
 def _fields(event: bytes) -> tuple[bytes, bytes]:
-    """An event's data and name. Newlines between lines of data stand between JSON's tokens, where a blank is as good."""
+    """An event's data and name. What parts lines of data stands between JSON's tokens, where a blank is as good."""
     data, name = [], b""
     for line in event.split(b"\n"):
         field, _, value = line.partition(b":")

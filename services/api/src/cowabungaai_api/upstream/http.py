@@ -9,9 +9,10 @@ import orjson
 
 from cowabungaai_api.errors import ApiError
 from cowabungaai_api.upstream.base import Call, Operation, Reply
+from cowabungaai_api.upstream.connection import Connection
 from cowabungaai_api.upstream.events import EventReader, read_usage, write
 from cowabungaai_api.upstream.forms import write_form
-from cowabungaai_api.upstream.http_client import Connection, HttpClient, Origin
+from cowabungaai_api.upstream.http_client import HttpClient, Origin
 from cowabungaai_api.upstream.refusals import refusal
 from cowabungaai_sdk.errors import BackendError, BackendFailedError, InvalidRequestError
 from cowabungaai_sdk.v1.models_pb2 import Model
