@@ -102,9 +102,13 @@ def test_an_event_goes_on_as_soon_as_it_is_complete(end):
     assert reader(chat()).feed(delta("a").replace(b"\n", end)) == delta("a")
 
 
-def test_lines_of_data_are_joined():
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids=["LF", "CRLF", "CR"])
+@pytest.mark.parametrize("size", [1, 1000])
+def test_lines_of_data_are_joined(end, size):
+    lines = b'data: {"model":"m",\ndata:"choices":[{"index":0}]\ndata: }\n\n'.replace(b"\n", end)
     found = reader(chat())
-    out = read(found, [b'data: {"model":"m",\ndata:"choices":[{"index":0}],\ndata: "usage":null}\n\n', DONE])
+    found.feed(delta("a"))
+    out = read(found, [lines[start : start + size] for start in range(0, len(lines), size)])
     assert payloads(out) == [{"model": "m", "choices": [{"index": 0}]}]
 
 

@@ -288,15 +288,22 @@ async def test_refusals_have_their_class_and_keep_texts_from_the_log(upstream, s
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("body", "kind"),
-    [(b"<html>login</html>", "text/html"), (b"<html>", "application/json"), (b"[1]", "application/json")],
+    [
+        (b"<html>login</html>", "text/html"),
+        (b'{"text":"a"}', "text/html"),
+        (b"<html>", "application/json"),
+        (b"[1]", "application/json"),
+    ],
 )
-async def test_answer_that_is_no_object_is_a_failure(upstream, body, kind):
+@pytest.mark.parametrize(
+    ("operation", "call"),
+    [(Chat(), chat()), *((Transcription(), transcription(response_format=name)) for name in ("json", "verbose_json"))],
+    ids=["chat", "json", "verbose_json"],
+)
+async def test_answer_that_is_no_object_is_a_failure(upstream, body, kind, operation, call):
+    upstream.server.answers = [reply(body, kind=kind)]
     with pytest.raises(BackendFailedError, match="answered"):
-        await unary(upstream, reply(body, kind=kind))
-    for name in ("json", "verbose_json"):
-        upstream.server.answers = [reply(body, kind=kind)]
-        with pytest.raises(BackendFailedError):
-            await upstream.unary(Transcription(), transcription(response_format=name), "m")
+        await upstream.unary(operation, call, "m")
 
 
 @pytest.mark.anyio
@@ -332,7 +339,7 @@ def test_body_nested_too_deeply_is_the_clients_mistake():
     deep: dict[str, object] = {}
     for _ in range(300):
         deep = {"a": deep}
-    call = chat(guided_json=deep)
+    call = chat(b"{}", guided_json=deep)
     with pytest.raises(InvalidRequestError, match="nested too deeply"):
         HttpUpstream("http://a/v1", None, "/", 1.0)._post(Chat(), call, "m")
 

@@ -98,14 +98,13 @@ class EventReader:
         self._rest = rest
 
     def _plain(self, data: bytes) -> bool:
-        """Whether each event is one line of data, names the model as the last one did, and holds nothing of note."""
+        """Whether each event is one line, names the model as the last one did, and holds nothing of note."""
         if self._named is None:
             return False
         count = data.count(END)
         return (
             data.count(b"\n") == 2 * count
             and data.startswith(b"data:")
-            and data.count(b"\n\ndata:") == count - 1
             and data.count(self._named) == count
             and not self._notable(data)
         )

@@ -98,7 +98,7 @@ class HttpUpstream:
                 )
                 for entry in orjson.loads(body)["data"]
             ]
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise BackendFailedError(f"{self._origin.authority} does not list its models as OpenAI does") from error
 
     async def close(self) -> None:
