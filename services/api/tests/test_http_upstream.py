@@ -9,9 +9,12 @@ import openai
 import orjson
 import pytest
 
+from cowabungaai_api.config.file import Backend
+from cowabungaai_api.config.load import ConfigError
 from cowabungaai_api.errors import ApiError
 from cowabungaai_api.operations.audio import Transcription
 from cowabungaai_api.operations.chat import Chat
+from cowabungaai_api.routing.connect import connector
 from cowabungaai_api.upstream.base import Call, Upload
 from cowabungaai_api.upstream.http import HttpUpstream
 from cowabungaai_sdk.errors import (
@@ -362,3 +365,14 @@ async def test_list_of_models_that_is_none_is_a_failure(upstream, body):
     upstream.server.answers = [reply(body)]
     with pytest.raises(BackendFailedError, match="does not list its models"):
         await upstream.models(1)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "cannot be read"), ("", "the key is empty"), ("a b", "no header can hold")]
+)
+def test_key_file_is_checked_at_start(tmp_path, content, message):
+    path = tmp_path / "key"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigError, match=message):
+        connector("b", Backend(replicas=("http://a/v1",), api_key_file=str(path)))
