@@ -148,7 +148,9 @@ def command(name: str, arguments: list[str]) -> tuple[list[str], dict[str, str]]
     python = service_environment(name)
     # -P: nothing in the folder where it is started takes the place of a module.
     words = [str(python), "-P", *service.arguments, *arguments]
-    return words, {"PYTHONPATH": os.pathsep.join(map(str, service.sources)), **database(name)}
+    path = os.pathsep.join(map(str, service.sources))
+    # What a service tells people to type is what they typed.
+    return words, {"PYTHONPATH": path, "COWABUNGAAI_PROGRAM": f"./cowabunga run {name}", **database(name)}
 
 
 def database(name: str) -> dict[str, str]:

@@ -18,12 +18,13 @@ from cowabungaai_api.config.file import GatewayConfig
 from cowabungaai_api.config.settings import Settings
 from cowabungaai_api.connection import BoundedConnection
 from cowabungaai_api.endpoints import OPENAI, OWN
+from cowabungaai_api.program import PROGRAM
 from cowabungaai_api.state import State
 from cowabungaai_sdk import logs, telemetry
 
 log = logging.getLogger("cowabungaai.api")
 
-HOW_TO_GET_A_KEY = f"POST {OWN}/auth/api-keys with an admin key, or python -m cowabungaai_api keys create --name NAME"
+HOW_TO_GET_A_KEY = f"POST {OWN}/auth/api-keys with an admin key, or {PROGRAM} keys create --name NAME"
 
 
 class Server(uvicorn.Server):

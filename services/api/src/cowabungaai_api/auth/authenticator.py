@@ -15,12 +15,13 @@ from cowabungaai_api.auth.jwt import JwtVerifier, unverified
 from cowabungaai_api.auth.principal import SCOPES, Limits, Principal
 from cowabungaai_api.auth.records import ApiKey
 from cowabungaai_api.auth.store import KeyStore
+from cowabungaai_api.program import PROGRAM
 
 MAX_ENTRIES = 10_000
 MAX_REFUSED = 1_000
 REFUSED_S = 5.0
 """How long a wrong key is remembered, in seconds."""
-GENERATE = "python -m cowabungaai_api keys generate"
+GENERATE = f"{PROGRAM} keys generate"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
 from cowabungaai_api.auth.errors import DatabaseError
+from cowabungaai_api.program import PROGRAM
 
 BUSY_MS = 10_000
 CONNECT_S = 10.0
@@ -122,7 +123,7 @@ def _reason(error: BaseException) -> str:
     # The asyncpg dialect puts the class before the message.
     text = (str(cause).splitlines() or [type(cause).__name__])[0].rpartition(">: ")[2]
     if "no such table" in text or getattr(cause, "sqlstate", None) == UNDEFINED_TABLE:
-        return f"{text}; make the tables with: python -m cowabungaai_api db upgrade"
+        return f"{text}; make the tables with: {PROGRAM} db upgrade"
     return text
 
 

@@ -13,11 +13,12 @@ from cowabungaai_api.auth.limits import RateLimiter
 from cowabungaai_api.auth.periods import day_before
 from cowabungaai_api.auth.store import KeyStore
 from cowabungaai_api.auth.usage import UsageTable
+from cowabungaai_api.program import PROGRAM
 
 FLUSH_S = 5.0
 KEPT_DAYS = 400
 """How long usage is kept; a year and the month that it is compared with."""
-CREATE_ADMIN = "python -m cowabungaai_api keys create --admin --name NAME"
+CREATE_ADMIN = f"{PROGRAM} keys create --admin --name NAME"
 
 log = logging.getLogger("cowabungaai.api.auth")
 

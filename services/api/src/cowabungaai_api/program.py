@@ -1,0 +1,6 @@
+"""What people type to run this program, for messages that tell them to."""
+
+import os
+
+PROGRAM = os.environ.get("COWABUNGAAI_PROGRAM", "python -m cowabungaai_api")
+"""A launcher that knows a shorter way says so in this variable."""
