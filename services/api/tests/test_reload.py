@@ -1,8 +1,10 @@
 """Changes of the configuration file while the gateway runs."""
 
 import os
+import socket
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -120,3 +122,21 @@ def test_backend_that_stays_the_same_keeps_its_connections(client, repeater, pat
     write(path, f"models: [{{name: first, backend: '{repeater}'}}, {{name: more, backend: '{repeater}'}}]")
     eventually(lambda: names(client) == ["first", "more"])
     assert client.gateway.state.router.pools[repeater] is before
+
+
+def test_change_while_backends_are_asked_fails_no_request(client, repeater, path):
+    """The list of models waits for a backend that does not answer, and meanwhile its model goes."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        write(path, f"models: [{{name: slow, backend: 'http://{address}/v1'}}]")
+        eventually(lambda: "slow" in client.gateway.state.router.routes)
+        with ThreadPoolExecutor() as pool:
+            asked = [pool.submit(names, client), pool.submit(states, client)]
+            time.sleep(0.3)
+            write(path, f"models: [{{name: first, backend: '{repeater}', backend_model: repeater}}]")
+            assert [found.result() for found in asked] == [["slow"], ["slow"]]
+
+
+def states(client) -> list[str]:
+    with client.gateway.http() as http:
+        return [state["id"] for state in http.get("/cowabungaai/v1/states/models").json()["data"]]

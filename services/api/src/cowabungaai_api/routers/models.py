@@ -30,11 +30,13 @@ async def get_model(model: str, state: StateDependency, caller: Caller) -> Model
 
 async def _objects(state: State, names: list[tuple[str, str]]) -> list[ModelObject]:
     """Describes models; a backend's own description counts, and where there is none, when the gateway learnt of it."""
-    described = await state.router.describe([own for _, own in names])
+    # The configuration may change while backends are asked.
+    routes = {own: state.router.routes[own] for _, own in names}
+    described = await state.router.describe(list(routes))
     objects = []
     for name, own in names:
         found = described.get(own)
-        created = (found.created if found else 0) or state.router.routes[own].created
+        created = (found.created if found else 0) or routes[own].created
         owner = (found.owned_by if found else "") or "cowabungaai"
         objects.append(ModelObject(id=name, created=created, owned_by=owner))
     return objects

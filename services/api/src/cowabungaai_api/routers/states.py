@@ -15,11 +15,13 @@ router = APIRouter(prefix="/states", tags=["states"])
 async def model_states(state: StateDependency, caller: Caller) -> ModelStates:
     """Tells how each model is that the caller may use."""
     models = [model for model in state.config.models if caller.may_use(model.name)]
-    described = await state.router.describe([model.name for model in models], fresh=True)
+    # The configuration may change while backends are asked.
+    pools = {model.name: state.router.routes[model.name].pool for model in models}
+    described = await state.router.describe(list(pools), fresh=True)
     states = []
     for model in models:
         found = described.get(model.name)
-        pool = state.router.routes[model.name].pool
+        pool = pools[model.name]
         loading = found is not None and found.state == LOAD_STATE_LOADING
         states.append(
             ModelState(
