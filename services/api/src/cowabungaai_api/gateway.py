@@ -27,7 +27,7 @@ from cowabungaai_api.routing.router import Route
 from cowabungaai_api.shape import check_shape
 from cowabungaai_api.state import State
 from cowabungaai_api.tracing import request_span
-from cowabungaai_api.upstream.base import Call, Reply, Upload
+from cowabungaai_api.upstream.base import Call, Upload
 from cowabungaai_sdk.errors import BackendError
 
 log = logging.getLogger("cowabungaai.api")
@@ -145,7 +145,7 @@ class Gateway:
                 else:
                     reply = await state.router.unary(route, endpoint.operation, call, key)
                     exchange.unwatch()
-                    await self._respond(exchange, reply)
+                    await exchange.respond(200, reply.body, reply.content_type)
         except BackendError as error:
             raise _logged(error, route, call) from error
         finally:
@@ -157,10 +157,6 @@ class Gateway:
             if use.prompt or use.completion:
                 state.metrics.tokens(route.name, "prompt").inc(use.prompt)
                 state.metrics.tokens(route.name, "completion").inc(use.completion)
-
-    @staticmethod
-    async def _respond(exchange: Exchange, reply: Reply) -> None:
-        await exchange.respond(200, reply.body, reply.content_type)
 
     async def _stream(
         self, exchange: Exchange, endpoint: Endpoint, route: Route, call: Call, key: bytes | None

@@ -4,7 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 from pydantic import ValidationError
@@ -88,7 +88,7 @@ def _value(mistake: Any) -> str:
     return repr(mistake["input"]) if not isinstance(mistake["input"], Mapping) else ".".join(map(str, mistake["loc"]))
 
 
-class Lines:
+class Lines(Protocol):
     """Finds the line of a place in a document."""
 
     def of(self, location: Location) -> int:
@@ -97,10 +97,9 @@ class Lines:
         Args:
             location: keys and indices from the root.
         """
-        raise NotImplementedError
 
 
-class _YamlLines(Lines):
+class _YamlLines:
     def __init__(self, root: yaml.Node | None) -> None:
         self._root = root
 
@@ -121,7 +120,7 @@ class _YamlLines(Lines):
         return line
 
 
-class _TomlLines(Lines):
+class _TomlLines:
     """Knows the lines of tables and keys; what stands inside an inline table or array is on the line of its key."""
 
     def __init__(self, text: str) -> None:

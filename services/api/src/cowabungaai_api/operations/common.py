@@ -2,14 +2,15 @@
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
 import orjson
 
 from cowabungaai_api.errors import ApiError
 from cowabungaai_api.schemas.base import Sampled
-from cowabungaai_api.upstream.base import TokenUse
+from cowabungaai_api.upstream.base import Call, TokenUse
+from cowabungaai_sdk.client import BackendClient
 from cowabungaai_sdk.errors import BackendFailedError
 from cowabungaai_sdk.v1 import common_pb2
 
@@ -31,6 +32,16 @@ DIRECT = (
     "min_tokens",
 )
 """Parameters that have the same name and meaning in the contract."""
+
+
+class Whole:
+    """What operations have in common whose answers never stream."""
+
+    done_marker = False
+
+    def stream(self, client: BackendClient, call: Call, model: str) -> AsyncGenerator[bytes, None]:
+        """Never asked for: the request has no `stream`."""
+        raise NotImplementedError
 
 
 def sampling(request: Sampled, default_max_tokens: int | None = None) -> common_pb2.Sampling:

@@ -1,11 +1,10 @@
 """embeddings: asks the backend, and writes its vectors as OpenAI's JSON."""
 
 import base64
-from collections.abc import AsyncGenerator
 
 import orjson
 
-from cowabungaai_api.operations.common import text_inputs
+from cowabungaai_api.operations.common import Whole, text_inputs
 from cowabungaai_api.schemas.base import Request
 from cowabungaai_api.schemas.embedding_request import EmbeddingRequest
 from cowabungaai_api.upstream.base import Call, Reply
@@ -15,12 +14,11 @@ from cowabungaai_sdk.v1 import embedding_pb2
 from cowabungaai_sdk.vectors import unpack
 
 
-class Embedding:
+class Embedding(Whole):
     """The operation; implements Operation."""
 
     path = "/embeddings"
     request: type[Request] = EmbeddingRequest
-    done_marker = False
 
     async def unary(self, client: BackendClient, call: Call, model: str) -> Reply:
         """See Operation."""
@@ -43,10 +41,6 @@ class Embedding:
             "usage": {"prompt_tokens": call.use.prompt, "total_tokens": call.use.prompt},
         }
         return Reply(orjson.dumps(body))
-
-    def stream(self, client: BackendClient, call: Call, model: str) -> AsyncGenerator[bytes, None]:
-        """Never asked for: the request has no `stream`."""
-        raise NotImplementedError
 
 
 def _base64(vector: bytes) -> str:

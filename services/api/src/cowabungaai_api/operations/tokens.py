@@ -1,10 +1,9 @@
 """tokens/count: how many tokens the model would read; an endpoint of our own."""
 
-from collections.abc import AsyncGenerator
-
 import orjson
 
 from cowabungaai_api.operations.chat_request import messages, tools
+from cowabungaai_api.operations.common import Whole
 from cowabungaai_api.schemas.base import Request
 from cowabungaai_api.schemas.token_request import TokenCountRequest
 from cowabungaai_api.upstream.base import Call, Reply
@@ -12,12 +11,11 @@ from cowabungaai_sdk.client import BackendClient
 from cowabungaai_sdk.v1 import tokens_pb2
 
 
-class TokenCount:
+class TokenCount(Whole):
     """The operation; implements Operation."""
 
     path = "/tokens/count"
     request: type[Request] = TokenCountRequest
-    done_marker = False
 
     async def unary(self, client: BackendClient, call: Call, model: str) -> Reply:
         """See Operation."""
@@ -30,7 +28,3 @@ class TokenCount:
             asked.conversation.CopyFrom(conversation)
         answer = await client.count_tokens(asked, timeout_s=call.timeout_s, metadata=call.metadata)
         return Reply(orjson.dumps({"object": "token_count", "model": request.model, "count": answer.count}))
-
-    def stream(self, client: BackendClient, call: Call, model: str) -> AsyncGenerator[bytes, None]:
-        """Never asked for: the request has no `stream`."""
-        raise NotImplementedError
