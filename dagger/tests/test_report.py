@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from test_catalog import spec
 
+from cowabungaai.catalog import ImageBudget
 from cowabungaai.errors import BuildError
 from cowabungaai.report import check_budget, inspect_archive
 
@@ -43,8 +44,16 @@ def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
 
 def test_an_image_over_its_budget_is_refused() -> None:
     with pytest.raises(BuildError, match=r"61\.0 MB is over its budget of 60 MB"):
-        check_budget(spec("a"), 61_000_000)
+        check_budget(spec("a"), "cpu", 61_000_000)
 
 
 def test_an_image_within_its_budget_passes() -> None:
-    check_budget(spec("a"), 60_000_000)
+    check_budget(spec("a"), "cpu", 60_000_000)
+
+
+def test_the_gpu_flavor_has_a_budget_of_its_own_where_it_is_given_one() -> None:
+    check_budget(spec("a"), "gpu", 60_000_000)
+    both = spec("a").model_copy(update={"image": ImageBudget(budget_mb=60, gpu_budget_mb=5000)})
+    check_budget(both, "gpu", 5_000_000_000)
+    with pytest.raises(BuildError, match=r"image\.gpu_budget_mb in services/a/service\.yaml"):
+        check_budget(both, "gpu", 5_100_000_000)

@@ -150,7 +150,7 @@ def test_every_service_of_this_checkout_can_be_loaded() -> None:
 
 def test_help_is_the_commands_own_and_arguments_are_the_services(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[tuple[str, list[str]]] = []
-    monkeypatch.setattr(services, "run", lambda name, arguments: given.append((name, arguments)))
+    monkeypatch.setattr(services, "run", lambda name, arguments, settings: given.append((name, arguments)))
     shown = CliRunner().invoke(app, ["run", "--help"])
     assert shown.exit_code == 0
     assert "without an image" in shown.stdout

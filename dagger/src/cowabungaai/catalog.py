@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -29,6 +29,9 @@ class ImageBudget(_Strict):
     budget_mb: int = Field(
         gt=0, le=100_000, description="compressed size of the OCI archive, in megabytes (10^6 bytes)"
     )
+    gpu_budget_mb: int | None = Field(
+        default=None, gt=0, le=100_000, description="likewise, of the gpu flavor, if it has its own"
+    )
 
 
 class Resources(_Strict):
@@ -45,12 +48,33 @@ class ResourceBounds(_Strict):
     limits: Resources
 
 
-class Model(_Strict):
-    """Weights that a service serves by default."""
+class Compiled(_Strict):
+    """Packages of a service's lock file that are compiled from their source distribution, in a stage of their own."""
 
-    source: str = Field(min_length=1)
+    packages: list[Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]] = Field(min_length=1)
+    environment: dict[str, str] = Field(default={}, description="variables of the build, such as CMAKE_ARGS")
+
+
+class ModelFile(_Strict):
+    """A file of a model, and where it lies in the wheels that bring it."""
+
+    path: str = Field(min_length=1, description="below the model's folder")
+    parts: list[str] = Field(default=[], description="paths in the wheels, joined in order; else wheel_folder/path")
+    size: int = Field(ge=0, description="in bytes")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Model(_Strict):
+    """Weights that a service serves by default; the wheels that bring them are in its model.lock."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    source: str = Field(min_length=1)
     licence: str = Field(min_length=1)
+    owned_by: str = ""
+    description: str = ""
+    wheel_folder: str = Field(default="", description="where the wheels have the files that name no parts")
+    files: list[ModelFile] = Field(min_length=1)
+    settings: dict[str, str] = Field(default={}, description="the service's own settings for it, as variables")
 
 
 class ServiceSpec(_Strict):
@@ -70,6 +94,12 @@ class ServiceSpec(_Strict):
     writable: list[Annotated[str, Field(pattern=FOLDER)]] = Field(
         default=[], description="folders that the service writes into, and that a volume is mounted on"
     )
+    environment: dict[str, str] = Field(default={}, description="variables of the image")
+    compiled: Compiled | None = None
+    layers: list[list[str]] = Field(
+        default=[], description="patterns of packages that have an image layer of their own, the heaviest first"
+    )
+    left_out: list[str] = Field(default=[], description="globs of installed packages' files that the image lacks")
     model: Model | None = None
     image: ImageBudget
     resources: ResourceBounds
@@ -149,6 +179,17 @@ class Catalog:
 
         visit(name)
         return list(ordered.values())
+
+    def with_flavor(self, flavor: str) -> list[str]:
+        """Names of the services that have a flavor, sorted.
+
+        Raises:
+            CatalogError: None has it; the message lists those that there are.
+        """
+        found = [spec.name for spec in self if flavor in spec.flavors]
+        if not found:
+            raise CatalogError(f"no service has flavor {flavor!r}; the flavors are: {', '.join(get_args(Flavor))}")
+        return found
 
     def check_flavor(self, name: str, flavor: str) -> ServiceSpec:
         """A service that has this flavor.

@@ -6,13 +6,16 @@ import dagger
 from dagger import dag
 
 from cowabungaai.errors import TestFailureError
-from cowabungaai.images import BUILD_IMAGE, PLACED, SITE, USER, build, code_stage, dependencies_stage
+from cowabungaai.images import USER, build_with
+from cowabungaai.models import default_model
 from cowabungaai.sources import Project
+from cowabungaai.wheels import BUILD_IMAGE, LOCK, PLACED, SITE, code_stage, packages_stage
 
 # Python's user site, which may hold the .pth file by which coverage measures the processes that tests start.
 USER_BASE = "/opt/test"
 TEST_SITE = f"{USER_BASE}/lib/python3.13/site-packages"
 OTHER_CODE = "/opt/other"
+TEST_MODEL = "/models/test"
 TAIL_LINES = 40
 
 
@@ -25,14 +28,14 @@ async def run_tests(project: Project, name: str) -> dagger.Directory:
     Raises:
         TestFailureError: Tests failed; the message holds the end of pytest's output.
     """
-    image = await build(project, name)
+    image = await build_with(project, project.catalog.get(name), LOCK)
     contained = {spec.name for spec in project.catalog.dependencies(name)}
     others = [spec for spec in project.catalog.dependencies(name, tests=True) if spec.name not in contained]
-    container = image.container.with_mounted_directory(
-        TEST_SITE,
-        dependencies_stage(project.source, image.spec, lock="requirements-test.lock").directory(PLACED),
-        owner=USER,
-    )
+    tools = packages_stage(project.source, project.source.file(f"services/{name}/requirements-test.lock"))
+    container = image.container.with_mounted_directory(TEST_SITE, tools.directory(PLACED), owner=USER)
+    if image.spec.model:
+        container = container.with_mounted_directory(TEST_MODEL, default_model(project, image.spec))
+        container = container.with_env_variable("COWABUNGAAI_TEST_MODEL", TEST_MODEL)
     if others:
         code = code_stage(project.source, others).directory(PLACED)
         container = container.with_mounted_directory(OTHER_CODE, code).with_env_variable("PYTHONPATH", OTHER_CODE)

@@ -8,9 +8,9 @@ import dagger
 from dagger import dag
 
 from cowabungaai.errors import TestFailureError
-from cowabungaai.images import BUILD_IMAGE, PLACED, packages_stage
 from cowabungaai.sources import Project
 from cowabungaai.stack import backend_of, gateway_of, gateway_with, new_admin_key
+from cowabungaai.wheels import BUILD_IMAGE, PLACED, packages_stage
 
 SITE = "/site"
 SUITE = "/tests/conformance"
@@ -20,13 +20,16 @@ TEST_SECONDS = 120
 TAIL_LINES = 40
 
 
-async def run_suite(project: Project, service: str, suite: dagger.Directory) -> dagger.Directory:
+async def run_suite(
+    project: Project, service: str, suite: dagger.Directory, brought: dagger.Directory | None = None
+) -> dagger.Directory:
     """The suite's report on a service, as the gateway shows it.
 
     Args:
         project: Sources and catalog.
         service: A backend; its model has its name.
         suite: The folder with the tests and their requirements.lock.
+        brought: A folder of models; else the backend serves its default model.
 
     Returns:
         A folder with junit.xml, pytest.txt, and conformance.json, which counts by endpoint.
@@ -37,7 +40,7 @@ async def run_suite(project: Project, service: str, suite: dagger.Directory) -> 
     """
     backend_of(project, service)
     key = await new_admin_key(project)
-    gateway = await gateway_with(project, [service], key)
+    gateway = await gateway_with(project, [service], key, brought)
     port = gateway_of(project).port
     packages = packages_stage(project.source, suite.file("requirements.lock"))
     run = (

@@ -11,27 +11,24 @@ import yaml
 from dagger import dag
 
 from cowabungaai.catalog import ServiceSpec
-from cowabungaai.sources import Project, service_directory
+from cowabungaai.sources import Project
+from cowabungaai.wheels import (
+    BUILD_IMAGE,
+    BUILT_AT,
+    LOCK,
+    NOW,
+    SOURCE_DATE_EPOCH,
+    STAMP,
+    TREE,
+    code_stage,
+    dependencies_stages,
+    shell,
+)
 
-BUILD_IMAGE = "python:3.13-slim-trixie"
 RUNTIME = "toolchain/images/runtime"
-UV_LOCK = "toolchain/requirements/uv-program.lock"
-BUILD_LOCK = "services/requirements-build.lock"
-# Where Debian's Python looks for packages that are not Debian's.
-SITE = "/usr/local/lib/python3.13/dist-packages"
-# Stages fill a tree as it will lie in the image, so that the folders above the packages have their time set as well.
-TREE = "/tree"
-PLACED = f"{TREE}{SITE}"
 USER = "65532:65532"
 REGISTRY_PREFIX = "ghcr.io/cowabungaai"
-# No file in an image is younger, so that its bytes do not tell when it was built; 2025-08-09.
-SOURCE_DATE_EPOCH = 1754697600
-STAMP = "find {0} -exec touch --no-dereference --date=@" + str(SOURCE_DATE_EPOCH) + " {{}} +"
-BUILT_AT = "/built-at"
-NOW = f"date +%s.%N > {BUILT_AT}"
 DRIFT = "/drift.txt"
-# Bytecode is compiled with hashes, not times, of the sources: the same bytes always, and no check at start.
-COMPILE = "python -m compileall -q --invalidation-mode unchecked-hash -s {0} -p " + SITE + " {0}"
 
 
 @dataclass(frozen=True)
@@ -50,22 +47,6 @@ class BuiltImage:
     container: dagger.Container
     built_at: tuple[dagger.File, ...]
     drift: dagger.File
-
-
-def builder(source: dagger.Directory, platform: dagger.Platform | None) -> dagger.Container:
-    """The stage in which wheels are built and installed: Python, pip and the pinned uv."""
-    return (
-        dag.container(platform=platform)
-        .from_(BUILD_IMAGE)
-        .with_mounted_cache("/root/.cache/uv", dag.cache_volume("cowabungaai-uv"))
-        .with_env_variable("UV_LINK_MODE", "copy")
-        .with_env_variable("UV_NATIVE_TLS", "1")
-        .with_env_variable("SOURCE_DATE_EPOCH", str(SOURCE_DATE_EPOCH))
-        .with_env_variable("PIP_ROOT_USER_ACTION", "ignore")
-        .with_mounted_file("/locks/uv.lock", source.file(UV_LOCK))
-        .with_mounted_file("/locks/build.lock", source.file(BUILD_LOCK))
-        .with_exec(["pip", "install", "--quiet", "--require-hashes", "-r", "/locks/uv.lock", "-r", "/locks/build.lock"])
-    )
 
 
 async def runtime_stage(project: Project, spec: ServiceSpec, platform: dagger.Platform | None) -> dagger.Container:
@@ -87,65 +68,7 @@ async def runtime_stage(project: Project, spec: ServiceSpec, platform: dagger.Pl
         .with_mounted_file("/runtime.lock", project.source.file(f"{RUNTIME}.lock"))
         .with_new_file("/request.json", json.dumps(request))
         .with_exec(["python", "/assemble.py", "/request.json", "/runtime.lock", "/root-fs", DRIFT])
-        .with_exec(_shell(NOW))
-    )
-
-
-def _shell(script: str) -> list[str]:
-    return ["sh", "-euc", script]
-
-
-def wheel(source: dagger.Directory, spec: ServiceSpec, platform: dagger.Platform | None) -> dagger.File:
-    """A service's wheel."""
-    return (
-        builder(source, platform)
-        .with_mounted_directory("/src", service_directory(source, spec.name))
-        .with_workdir("/src")
-        .with_exec(["uv", "build", "--quiet", "--wheel", "--no-build-isolation", "--out-dir", "/wheels"])
-        .with_exec(_shell(f"mv /wheels/*.whl /wheels/{spec.package}.zip"))
-        .file(f"/wheels/{spec.package}.zip")
-    )
-
-
-def dependencies_stage(
-    source: dagger.Directory,
-    spec: ServiceSpec,
-    platform: dagger.Platform | None = None,
-    *,
-    lock: str = "requirements.lock",
-) -> dagger.Container:
-    """A stage with the packages that a lock file of a service names, installed into PLACED."""
-    return packages_stage(source, source.file(f"services/{spec.name}/{lock}"), platform)
-
-
-def packages_stage(
-    source: dagger.Directory, lock: dagger.File, platform: dagger.Platform | None = None
-) -> dagger.Container:
-    """A stage with the packages that a lock file names, installed into PLACED."""
-    return (
-        builder(source, platform)
-        .with_mounted_file("/locks/requirements.lock", lock)
-        .with_exec(
-            _shell(
-                f"uv pip install --quiet --no-deps --require-hashes --target {PLACED} -r /locks/requirements.lock\n"
-                f"rm -rf {PLACED}/bin {PLACED}/.lock\n{COMPILE.format(PLACED)}\n{STAMP.format(TREE)}\n{NOW}"
-            )
-        )
-    )
-
-
-def code_stage(
-    source: dagger.Directory, specs: list[ServiceSpec], platform: dagger.Platform | None = None
-) -> dagger.Container:
-    """A stage with the services' own wheels installed into PLACED, and the time at which it ran."""
-    stage = builder(source, platform)
-    for spec in specs:
-        stage = stage.with_mounted_file(f"/wheels/{spec.package}.zip", wheel(source, spec, platform))
-    return stage.with_exec(
-        _shell(
-            f"mkdir -p {PLACED}\nfor wheel in /wheels/*.zip; do python -m zipfile -e $wheel {PLACED}; done\n"
-            f"{COMPILE.format(PLACED)}\n{STAMP.format(TREE)}\n{NOW}"
-        )
+        .with_exec(shell(NOW))
     )
 
 
@@ -153,7 +76,7 @@ def writable_folders(spec: ServiceSpec, platform: dagger.Platform | None) -> dag
     """The folders that a service writes into, each its own and nobody else's."""
     making = f"install -d -m 0700 -o {USER.replace(':', ' -g ')} " + " ".join(f"{TREE}{path}" for path in spec.writable)
     stage = dag.container(platform=platform).from_(BUILD_IMAGE)
-    return stage.with_exec(_shell(f"{making}\n{STAMP.format(TREE)}")).directory(TREE)
+    return stage.with_exec(shell(f"{making}\n{STAMP.format(TREE)}")).directory(TREE)
 
 
 async def build(
@@ -171,34 +94,45 @@ async def build(
         CatalogError: There is no such service or flavor.
     """
     spec = project.catalog.check_flavor(name, flavor)
-    code = code_stage(project.source, project.catalog.dependencies(name), platform)
-    dependencies = dependencies_stage(project.source, spec, platform)
+    return await build_with(project, spec, LOCK if flavor == "cpu" else f"requirements-{flavor}.lock", platform)
+
+
+async def build_with(
+    project: Project, spec: ServiceSpec, lock: str, platform: dagger.Platform | None = None
+) -> BuiltImage:
+    """Build a service's image from one of its lock files; what changes most often lies in the last layer.
+
+    Args:
+        project: Sources and catalog.
+        spec: The service.
+        lock: The file's name in the service's folder.
+        platform: Such as linux/amd64; the engine's own where None.
+    """
+    code = code_stage(project.source, project.catalog.dependencies(spec.name), platform)
+    dependencies = await dependencies_stages(project.source, spec, platform, lock=lock)
     runtime = await runtime_stage(project, spec, platform)
-    version = await version_of(project.source, name)
-    reference = reference_of(name, version)
-    container = (
-        dag.container(platform=platform)
-        .with_directory("/", runtime.directory("/root-fs"))
-        .with_directory("/", dependencies.directory(TREE))
-        .with_directory("/", code.directory(TREE))
-    )
+    version = await version_of(project.source, spec.name)
+    reference = reference_of(spec.name, version)
+    container = dag.container(platform=platform).with_directory("/", runtime.directory("/root-fs"))
+    for stage in (*dependencies, code):
+        container = container.with_directory("/", stage.directory(TREE))
     if spec.writable:
         container = container.with_directory("/", writable_folders(spec, platform))
+    variables = {"PATH": "/usr/bin", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", **spec.environment}
+    for variable, value in variables.items():
+        container = container.with_env_variable(variable, value)
     container = (
-        container.with_env_variable("PATH", "/usr/bin")
-        .with_env_variable("PYTHONUNBUFFERED", "1")
-        .with_env_variable("PYTHONDONTWRITEBYTECODE", "1")
-        .with_user(USER)
+        container.with_user(USER)
         .with_workdir("/")
         .with_entrypoint(spec.entrypoint)
         .with_exposed_port(spec.port)
-        .with_label("org.opencontainers.image.title", f"cowabungaai-{name}")
+        .with_label("org.opencontainers.image.title", f"cowabungaai-{spec.name}")
         .with_label("org.opencontainers.image.description", spec.summary)
         .with_label("org.opencontainers.image.version", version)
         .with_annotation("org.opencontainers.image.ref.name", reference)
         .with_annotation("io.containerd.image.name", reference)
     )
-    built_at = tuple(stage.file(BUILT_AT) for stage in (runtime, dependencies, code))
+    built_at = tuple(stage.file(BUILT_AT) for stage in (runtime, *dependencies, code))
     return BuiltImage(spec, container, built_at, runtime.file(DRIFT))
 
 

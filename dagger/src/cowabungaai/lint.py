@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import dagger
 from dagger import dag
 
-from cowabungaai.errors import StepError
-from cowabungaai.images import BUILD_IMAGE, builder
+from cowabungaai.catalog import parse
+from cowabungaai.errors import CatalogError, StepError
 from cowabungaai.sources import load_catalog
 from cowabungaai.steps import for_each
+from cowabungaai.wheels import BUILD_IMAGE, builder, split_lock
 
 # What of the repository is looked at; caches and what is generated inside are not.
 FOLDERS = ("conftest.py", "dagger", "docs", "pyproject.toml", "services", "tests", "toolchain")
@@ -119,7 +120,7 @@ async def _run(source: dagger.Directory, check: Check) -> None:
     container = dag.container().from_(BUILD_IMAGE).with_env_variable("PYTHONDONTWRITEBYTECODE", "1")
     folders = {f"/packages/{number}": lock for number, lock in enumerate(check.packages)}
     for folder, lock in folders.items():
-        container = container.with_mounted_directory(folder, _packages(source, lock))
+        container = container.with_mounted_directory(folder, await _packages(source, lock))
     container = (
         container.with_env_variable("PYTHONPATH", ":".join(folders))
         .with_mounted_directory("/source", source.filter(include=list(check.needs)))
@@ -140,11 +141,31 @@ def shortened(lines: list[str]) -> list[str]:
     return [*lines[:MAX_LINES], *([f"... and {left_out} more lines"] if left_out > 0 else [])]
 
 
-def _packages(source: dagger.Directory, lock: str) -> dagger.Directory:
-    """The packages that a lock file names, with their programs: ruff's package only starts its program."""
+def compiled_packages(text: str, file: str) -> list[str]:
+    """Names of the packages that a service compiles; none where its service.yaml is wrong, which another check tells.
+
+    Args:
+        text: Of its service.yaml.
+        file: Its path.
+    """
+    try:
+        spec = parse(text, file)
+    except CatalogError:
+        return []
+    return list(spec.compiled.packages) if spec.compiled else []
+
+
+async def _packages(source: dagger.Directory, lock: str) -> dagger.Directory:
+    """The packages that a lock file names, with their programs: ruff's package only starts its program.
+
+    Those that would have to be compiled are left out; mypy.ini says so, too.
+    """
+    described = f"{lock.rpartition('/')[0]}/service.yaml"
+    compiled = compiled_packages(await source.file(described).contents(), described) if "services/" in lock else []
+    _, wheels_only = split_lock(await source.file(lock).contents(), compiled)
     return (
         builder(source, None)
-        .with_mounted_file("/locks/requirements.lock", source.file(lock))
+        .with_new_file("/locks/requirements.lock", wheels_only)
         .with_exec(
             [
                 *("uv", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--target", "/site"),

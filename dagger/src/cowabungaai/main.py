@@ -46,6 +46,12 @@ Suite = Annotated[
     DefaultPath("/tests/conformance"),
     Ignore(["**/__pycache__"]),
 ]
+Models = Annotated[
+    dagger.Directory | None,
+    Doc(
+        "Folder of models that `./cowabunga models path` names; the engine fetches the services' default models itself"
+    ),
+]
 
 
 async def _facts_of(archive: dagger.File, name: str) -> ArchiveFacts:
@@ -56,23 +62,26 @@ async def _facts_of(archive: dagger.File, name: str) -> ArchiveFacts:
         return await anyio.to_thread.run_sync(inspect_archive, file)
 
 
-async def _build_and_report(project: Project, name: str, started: float) -> tuple[ServiceReport, dagger.File]:
+async def _build_and_report(
+    project: Project, name: str, flavor: str, started: float
+) -> tuple[ServiceReport, dagger.File]:
     """Build and pack a service; its line of the report, and its archive.
 
     Args:
         project: Sources and catalog.
         name: The service.
+        flavor: cpu or gpu.
         started: When the whole run began, in seconds since 1970.
     """
     begun = time.time()
-    image = await images.build(project, name)
+    image = await images.build(project, name, flavor)
     archive = images.archive(image)
     facts = await _facts_of(archive, name)
-    check_budget(image.spec, facts.size)
+    check_budget(image.spec, flavor, facts.size)
     ran_at = [float(await file.contents()) for file in image.built_at]
     row = ServiceReport(
         service=name,
-        flavor="cpu",
+        flavor=flavor,
         image=facts.image,
         digest=facts.digest,
         size=facts.size,
@@ -132,15 +141,18 @@ class Cowabungaai:
             return await built.container.sync()
 
     @function(cache="never")  # type: ignore[call-overload, untyped-decorator]  # overloads lack it
-    async def build_all(self) -> dagger.Directory:
+    async def build_all(
+        self,
+        flavor: Annotated[str, Doc("cpu or gpu; services that lack it are not built")] = "cpu",
+    ) -> dagger.Directory:
         """The OCI archives of all services as images/<service>.tar, and build-report.json."""
         project = await self._project()
         started = time.time()
 
         async def one(name: str) -> tuple[ServiceReport, dagger.File]:
-            return await _build_and_report(project, name, started)
+            return await _build_and_report(project, name, flavor, started)
 
-        built = await for_each("build", project.catalog.names, one)
+        built = await for_each("build", project.catalog.with_flavor(flavor), one)
         seconds = round(time.time() - started, 2)
         report = BuildReport(seconds=seconds, services=[row for row, _ in built.values()])
         output = dag.directory()
@@ -184,10 +196,11 @@ class Cowabungaai:
         self,
         suite: Suite,
         service: Annotated[str, Doc("A backend, as in `services`")] = "repeater",
+        models_dir: Models = None,
     ) -> dagger.Directory:
         """The official client against the gateway and a backend: junit.xml, pytest.txt, conformance.json."""
         async with step(f"conformance of {service}"):
-            return await conformance.run_suite(await self._project(), service, suite)
+            return await conformance.run_suite(await self._project(), service, suite, models_dir)
 
     @function
     async def serve(
@@ -199,9 +212,10 @@ class Cowabungaai:
         models: Annotated[
             list[str] | None, Doc("Services that answer, each under its own name; repeater by default")
         ] = None,
+        models_dir: Models = None,
     ) -> dagger.Service:
         """The gateway with its backends, on 8080: `dagger call serve --admin-key env:KEY up --ports 8080:8080`."""
-        return await stack.gateway_with(await self._project(), models or ["repeater"], admin_key)
+        return await stack.gateway_with(await self._project(), models or ["repeater"], admin_key, models_dir)
 
     @function
     async def tool(self, name: Annotated[str, Doc("zarf, uds, trivy, dagger or registry")]) -> dagger.File:

@@ -6,9 +6,10 @@ import dagger
 from dagger import dag
 
 from cowabungaai.errors import BuildError
-from cowabungaai.images import BUILD_IMAGE, archive, build, reference_of, version_of
+from cowabungaai.images import archive, build, reference_of, version_of
 from cowabungaai.sources import Project
 from cowabungaai.tools import go_tool
+from cowabungaai.wheels import BUILD_IMAGE
 
 
 async def zarf_package(project: Project, name: str, flavor: str) -> dagger.File:

@@ -89,19 +89,21 @@ def inspect_archive(file: Path) -> ArchiveFacts:
     return ArchiveFacts(image, entry["digest"], file.stat().st_size, len(layers) if isinstance(layers, list) else 0)
 
 
-def check_budget(spec: ServiceSpec, size: int) -> None:
+def check_budget(spec: ServiceSpec, flavor: str, size: int) -> None:
     """Refuse an image that is larger than its service.yaml allows.
 
     Args:
         spec: The service.
+        flavor: cpu or gpu.
         size: Bytes of the archive.
 
     Raises:
         BuildError: It is too large.
     """
-    budget = spec.image.budget_mb * 1_000_000
-    if size > budget:
+    field = "gpu_budget_mb" if flavor == "gpu" and spec.image.gpu_budget_mb else "budget_mb"
+    budget: int = getattr(spec.image, field)
+    if size > budget * 1_000_000:
         raise BuildError(
-            f"image of {spec.name}: {size / 1e6:.1f} MB is over its budget of {spec.image.budget_mb} MB "
-            f"(image.budget_mb in services/{spec.name}/service.yaml)"
+            f"image of {spec.name}: {size / 1e6:.1f} MB is over its budget of {budget} MB "
+            f"(image.{field} in services/{spec.name}/service.yaml)"
         )

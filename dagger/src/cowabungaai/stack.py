@@ -11,6 +11,7 @@ from dagger import dag
 from cowabungaai.catalog import ServiceSpec
 from cowabungaai.errors import CatalogError
 from cowabungaai.images import USER, build
+from cowabungaai.models import models_of, with_models
 from cowabungaai.sources import Project
 
 CONFIG = "/etc/cowabungaai/models.yaml"
@@ -48,8 +49,13 @@ def backend_of(project: Project, model: str) -> ServiceSpec:
     return spec
 
 
-async def gateway_with(project: Project, models: list[str], admin_key: dagger.Secret) -> dagger.Service:
-    """The gateway as a service; each model is served by the service of the same name.
+async def gateway_with(
+    project: Project,
+    models: list[str],
+    admin_key: dagger.Secret,
+    brought: dagger.Directory | None = None,
+) -> dagger.Service:
+    """The gateway as a service; each backend answers under its own name, and under the ids of its models.
 
     Its database lies in its container, and ends with it.
 
@@ -57,6 +63,7 @@ async def gateway_with(project: Project, models: list[str], admin_key: dagger.Se
         project: Sources and catalog.
         models: Names of backends.
         admin_key: A key that may do everything, as `keys generate` of the gateway makes it.
+        brought: A folder of models, for backends that serve any; else each serves its default model.
 
     Raises:
         CatalogError: A name is no backend.
@@ -65,9 +72,11 @@ async def gateway_with(project: Project, models: list[str], admin_key: dagger.Se
     container = (await build(project, gateway_of(project).name)).container
     routes = []
     for spec in backends:
-        backend = (await build(project, spec.name)).container.as_service(use_entrypoint=True)
+        mounted = await models_of(project, spec, brought)
+        image = (await build(project, spec.name, spec.flavors[0])).container
+        backend = with_models(image, spec, mounted).as_service(use_entrypoint=True)
         container = container.with_service_binding(spec.name, backend)
-        routes.append({"name": spec.name, "backend": f"{spec.name}:{spec.port}"})
+        routes += routes_to(spec, mounted.ids if mounted else [])
     # JSON is YAML, and quotes every name.
     return (
         container.with_new_file(CONFIG, json.dumps({"models": routes}))
@@ -77,6 +86,19 @@ async def gateway_with(project: Project, models: list[str], admin_key: dagger.Se
         .with_secret_variable("COWABUNGAAI_API_ADMIN_KEY", admin_key)
         .as_service(use_entrypoint=True)
     )
+
+
+def routes_to(spec: ServiceSpec, model_ids: list[str]) -> list[dict[str, str]]:
+    """The gateway's lines for a backend: its own name, which means its first model, and the ids of its models.
+
+    Args:
+        spec: The backend.
+        model_ids: What it serves; empty for one that serves its own name.
+    """
+    address = f"{spec.name}:{spec.port}"
+    default = {"backend_model": model_ids[0]} if model_ids else {}
+    named = [{"name": model_id, "backend": address} for model_id in model_ids if model_id != spec.name]
+    return [{"name": spec.name, "backend": address, **default}, *named]
 
 
 async def new_admin_key(project: Project) -> dagger.Secret:

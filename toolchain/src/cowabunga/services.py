@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -36,6 +40,21 @@ class Service:
     sources: tuple[Path, ...]
 
 
+@dataclass(frozen=True)
+class Compiling:
+    """Packages that come as sources, and what compiles them.
+
+    Attributes:
+        packages: Their names.
+        environment: Variables of the build.
+        tools: Lock file of the build's requirements.
+    """
+
+    packages: tuple[str, ...]
+    environment: Mapping[str, str]
+    tools: Path
+
+
 def names() -> list[str]:
     """Names of all services, sorted."""
     return sorted(file.parent.name for file in FOLDER.glob("*/service.yaml"))
@@ -50,7 +69,7 @@ def load(name: str) -> Service:
     Raises:
         UsageError: There is no such service, the message lists those that are; or it is no Python program.
     """
-    described = _describe(name)
+    described = describe(name)
     program, *arguments = described["entrypoint"]
     if not program.startswith("python"):
         raise UsageError(
@@ -59,21 +78,48 @@ def load(name: str) -> Service:
         )
     reached = [name]
     for one in reached:  # Grows while it is walked: what a dependency depends on is needed too.
-        reached += [other for other in _describe(one)["depends_on"] if other not in reached]
+        reached += [other for other in describe(one)["depends_on"] if other not in reached]
     return Service(name, tuple(arguments), tuple(FOLDER / one / "src" for one in reached))
 
 
-def _describe(name: str) -> dict[str, list[str]]:
+def describe(name: str) -> dict[str, Any]:
+    """What a service's service.yaml says; the module checks it in full, this only what running it needs.
+
+    Args:
+        name: Of the service.
+
+    Raises:
+        UsageError: There is no such service, the message lists those that are; or its file has no entrypoint.
+    """
     if name not in names():
         raise UsageError(f"no service is named {name!r}", f"The services are: {', '.join(names())}.")
     file = FOLDER / name / "service.yaml"
     try:
-        described = yaml.safe_load(file.read_text())
-        return {"entrypoint": list(described["entrypoint"]), "depends_on": list(described["depends_on"])}
-    except (yaml.YAMLError, KeyError, TypeError) as error:
+        described = dict(yaml.safe_load(file.read_text()))
+        wanted = {"entrypoint": list(described["entrypoint"]), "depends_on": list(described["depends_on"])}
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise UsageError(
             f"{file} has no readable entrypoint and depends_on: {error}", "./cowabunga dagger call services checks it."
         ) from error
+    return {**described, **wanted}
+
+
+def module_of(file: Path) -> Any:
+    """A Python file of the services' own, loaded under a name that no other module has.
+
+    Args:
+        file: Needs nothing but Python's standard library.
+    """
+    name = f"cowabunga_services_{file.stem}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None  # noqa: S101 - the file's name ends in .py
+    assert spec.loader is not None  # noqa: S101 - likewise
+    # Known before it runs: its dataclasses look for their module.
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def service_environment(name: str) -> Path:
@@ -88,11 +134,19 @@ def service_environment(name: str) -> Path:
         UsageError: There is no such service.
         MirrorError: pip could not fetch a package.
     """
-    load(name)
-    return environment(f"service-{name}", FOLDER / name / "requirements.lock")
+    compiled = describe(name).get("compiled")
+    return environment(
+        f"service-{name}",
+        FOLDER / name / "requirements.lock",
+        Compiling(
+            tuple(compiled["packages"]), compiled.get("environment", {}), FOLDER / name / "requirements-compile.lock"
+        )
+        if compiled
+        else None,
+    )
 
 
-def environment(name: str, lock: Path) -> Path:
+def environment(name: str, lock: Path, compiling: Compiling | None = None) -> Path:
     """The Python of an environment that holds exactly what a lock file names, made on first use.
 
     A virtual environment cannot be moved, so it is built in place and counts once its marker is there.
@@ -100,37 +154,50 @@ def environment(name: str, lock: Path) -> Path:
     Args:
         name: Distinguishes environments; the cache's folder is `venv-<name>`.
         lock: File of requirements with hashes.
+        compiling: What of it is compiled here; the rest comes as wheels.
 
     Raises:
-        HostError: This Python cannot make virtual environments.
+        HostError: This Python cannot make virtual environments, or there is no compiler for what needs one.
         MirrorError: pip could not fetch a package, or its hash is another.
         DiskFullError: The disk is full.
     """
-    kind, key = f"venv-{name}", digest_of(lock, sys.version, sys.base_prefix)
+    parts = (compiling.tools, repr(compiling.environment)) if compiling else ()
+    kind, key = f"venv-{name}", digest_of(lock, sys.version, sys.base_prefix, *parts)
     entry = cache_home() / kind / key
     python = entry / "bin" / "python"
     if (entry / MARKER).exists() and python.exists():
         return python
     with store.locked(f"{kind}-{key}"):
         if not ((entry / MARKER).exists() and python.exists()):
-            _fill(entry, name, lock)
+            _fill(entry, name, lock, compiling)
     return python
 
 
-def _fill(entry: Path, name: str, lock: Path) -> None:
+def _fill(entry: Path, name: str, lock: Path, compiling: Compiling | None) -> None:
     log = logs() / f"venv-{name}.log"
     store.remove(entry)
     entry.parent.mkdir(parents=True, exist_ok=True)
     with console.step(f"preparing the Python environment '{name}'", f"venv-{name}"):
         run_logged([sys.executable, "-m", "venv", entry], log, f"making {entry}", fallback=HostError)
         pip = [str(entry / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        run_logged(
-            [*pip, "--require-hashes", "--only-binary=:all:", "-r", str(lock)],
-            log,
-            f"installing the packages of {lock.relative_to(CHECKOUT) if lock.is_relative_to(CHECKOUT) else lock}",
-            fallback=MirrorError,
-        )
+        pip += ["--require-hashes", "--only-binary=:all:"]
+        if compiling is None:
+            _install(pip, lock, log)
+        else:
+            if shutil.which("c++") is None:
+                raise HostError(
+                    f"{', '.join(compiling.packages)} must be compiled, and this machine has no C++ compiler",
+                    "apt-get install g++ make, or use the built image: ./cowabunga serve.",
+                )
+            _install(pip, compiling.tools, log)
+            pip += [f"--no-binary={package}" for package in compiling.packages]
+            _install([*pip, "--no-build-isolation"], lock, log, compiling.environment)
     (entry / MARKER).touch()
+
+
+def _install(pip: list[str], lock: Path, log: Path, variables: Mapping[str, str] | None = None) -> None:
+    shown = lock.relative_to(CHECKOUT) if lock.is_relative_to(CHECKOUT) else lock
+    run_logged([*pip, "-r", str(lock)], log, f"installing the packages of {shown}", env=variables, fallback=MirrorError)
 
 
 def command(name: str, arguments: list[str]) -> tuple[list[str], dict[str, str]]:
@@ -168,16 +235,17 @@ def database(name: str) -> dict[str, str]:
     return {variable: f"sqlite:///{folder / f'{name}.db'}"}
 
 
-def run(name: str, arguments: list[str]) -> None:
+def run(name: str, arguments: list[str], settings: Mapping[str, str] | None = None) -> None:
     """Replace this process by a service that runs from its sources.
 
     Args:
         name: Of the service.
         arguments: Of the service.
+        settings: Variables for it, besides those there are.
 
     Raises:
         UsageError: There is no such service.
         MirrorError: pip could not fetch a package.
     """
     words, variables = command(name, arguments)
-    os.execve(words[0], words, {**os.environ, **variables})  # noqa: S606 - arguments are passed as they are, no shell
+    os.execve(words[0], words, {**os.environ, **(settings or {}), **variables})  # noqa: S606 - arguments are passed as they are, no shell

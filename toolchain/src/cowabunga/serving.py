@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import importlib.util
 import os
 import socket
 from collections.abc import Iterator
@@ -11,9 +10,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from cowabunga import console, dagger
+from cowabunga import console, dagger, models
 from cowabunga.errors import JobError, PortInUseError, UsageError
 from cowabunga.paths import CHECKOUT, cache_home
+from cowabunga.services import module_of
 
 GATEWAY_PORT = 8080
 # The form of a key is told in one place; the file needs nothing but Python itself.
@@ -21,12 +21,12 @@ KEYS = CHECKOUT / "services" / "api" / "src" / "cowabungaai_api" / "auth" / "key
 KEY_VARIABLE = "COWABUNGA_SERVE_KEY"
 
 
-def serve(port: int, models: list[str]) -> None:
+def serve(port: int, backends: list[str]) -> None:
     """Serve the built images on the machine's loopback until interrupted.
 
     Args:
         port: TCP port.
-        models: Services that answer, each under its own name as the model's name.
+        backends: Services that answer, each under its own name, and under the ids of its models.
 
     Raises:
         PortInUseError: Another process listens on the port.
@@ -38,7 +38,9 @@ def serve(port: int, models: list[str]) -> None:
     with admin_key(port) as (key, file):
         console.note(f"base URL http://127.0.0.1:{port}/openai/v1 once it is up; Ctrl-C ends it")
         console.note(f"the API key, for this run alone: export OPENAI_API_KEY=$(cat {file})")
-        chosen = [f"--models={model}" for model in models]
+        chosen = [f"--models={backend}" for backend in backends]
+        if any([models.ensure(backend) for backend in backends]):
+            chosen.append(f"--models-dir={models.folder()}")
         arguments = ["serve", f"--admin-key=env:{KEY_VARIABLE}", *chosen, "up", "--ports", f"{port}:{GATEWAY_PORT}"]
         # By the environment: the arguments of a process are seen by everybody on the machine.
         with_key = replace(session, environment={**session.environment, KEY_VARIABLE: key})
@@ -60,22 +62,13 @@ def admin_key(port: int) -> Iterator[tuple[str, Path]]:
     file = folder / f"{port}.key"
     # One that a killed run left behind might have another mode.
     file.unlink(missing_ok=True)
-    key = _generate()
+    key = str(module_of(KEYS).generate())
     try:
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as sink:
             sink.write(f"{key}\n")
         yield key, file
     finally:
         file.unlink(missing_ok=True)
-
-
-def _generate() -> str:
-    spec = importlib.util.spec_from_file_location("gateway_keys", KEYS)
-    assert spec is not None  # noqa: S101 - the file's name ends in .py
-    assert spec.loader is not None  # noqa: S101 - likewise
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return str(module.generate())
 
 
 def _check_port(port: int) -> None:

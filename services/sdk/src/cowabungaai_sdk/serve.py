@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from cowabungaai_sdk import logs, telemetry
 from cowabungaai_sdk.backend import Backend
+from cowabungaai_sdk.manifest import ModelError
 from cowabungaai_sdk.server import BackendServer, ServerConfig, ServerStartError
 
 log = logging.getLogger("cowabungaai.serve")
@@ -28,6 +29,7 @@ async def serve(backend: Backend, config: ServerConfig) -> None:
 
     Raises:
         ServerStartError: the backend has no capability, could not listen, or could not load.
+        ModelError: a model is not what it should be.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -39,7 +41,7 @@ async def serve(backend: Backend, config: ServerConfig) -> None:
     try:
         await asyncio.wait([stopping, loading], return_when=asyncio.FIRST_COMPLETED)
         if loading.done() and (error := loading.exception()):
-            if isinstance(error, ServerStartError):
+            if isinstance(error, ServerStartError | ModelError):
                 raise error
             log.error("load failed", exc_info=error)
             raise ServerStartError(f"the backend could not load: {type(error).__name__}; the log says where")
@@ -145,7 +147,7 @@ def run_with(make_backend: Callable[[argparse.Namespace], Backend], arguments: a
     telemetry.configure("cowabungaai-backend")
     try:
         asyncio.run(serve(make_backend(arguments), config))
-    except ServerStartError as error:
+    except (ServerStartError, ModelError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     finally:
