@@ -9,22 +9,22 @@ import yaml
 from cowabungaai.assemble import read_lock, requests
 
 IMAGES = Path(__file__).parents[2] / "toolchain" / "images"
-LOCKED = {"libc6": "2.41", "mawk": "1.3"}
+LOCKED = {"libc6": "2.41", "mawk": "1.3", "gcc": "14"}
 
 
-def test_locked_versions_are_asked_for() -> None:
-    assert requests(LOCKED, [], [], lambda package, version: True) == (["libc6=2.41", "mawk=1.3"], [])
+def test_what_is_needed_is_asked_for_with_its_locked_version_and_nothing_else() -> None:
+    assert requests(LOCKED, ["mawk", "libc6"], [], lambda package, version: True) == (["libc6=2.41", "mawk=1.3"], [])
 
 
 def test_a_version_that_is_gone_is_replaced_and_told() -> None:
-    wanted, drift = requests(LOCKED, ["mawk"], [], lambda package, version: False)
+    wanted, drift = requests(LOCKED, ["libc6", "mawk"], ["mawk"], lambda package, version: False)
     assert wanted == ["libc6"]
     assert drift == ["libc6 2.41 is gone from the mirror"]
 
 
-def test_a_services_own_packages_are_added_once_and_told_where_not_locked() -> None:
-    wanted, drift = requests(LOCKED, ["mawk"], ["libc6", "espeak-ng"], lambda package, version: True)
-    assert wanted == ["libc6=2.41", "espeak-ng"]
+def test_what_is_not_locked_is_taken_and_told() -> None:
+    wanted, drift = requests(LOCKED, ["libc6", "espeak-ng"], [], lambda package, version: True)
+    assert wanted == ["espeak-ng", "libc6=2.41"]
     assert drift == ["espeak-ng is not in the lock file"]
 
 

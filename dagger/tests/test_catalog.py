@@ -137,3 +137,17 @@ def test_an_unknown_dependency_is_refused() -> None:
     message = r"services/a/service\.yaml:14: depends_on\.0: expected one of a, got 'nope'"
     with pytest.raises(CatalogError, match=message):
         Catalog([parse(text, "services/a/service.yaml")], {"a": text})
+
+
+@pytest.mark.parametrize("file", sorted(SERVICES.glob("*/service.yaml")), ids=lambda file: file.parent.name)
+def test_the_projects_own_system_packages_are_locked(file: Path) -> None:
+    lock = SERVICES.parent / "toolchain" / "images" / "runtime.lock"
+    wanted = parse(file.read_text(), str(file)).system_packages
+    assert set(wanted) <= {line.partition("=")[0] for line in lock.read_text().splitlines()}
+
+
+def test_a_flavor_that_no_service_has_lists_the_flavors() -> None:
+    catalog = Catalog([spec("a"), spec("b")])
+    assert catalog.with_flavor("cpu") == ["a", "b"]
+    with pytest.raises(CatalogError, match="no service has flavor 'tpu'; the flavors are: cpu, gpu"):
+        catalog.with_flavor("tpu")

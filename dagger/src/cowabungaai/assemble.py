@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-# Documentation, translations, character sets of iconv, and Python's own tests.
 # What servers do not import; its bytecode would be a tenth of the smallest image. Without it, it runs all the same.
 NEVER_RUN = (
     r"/(unittest|xml|xmlrpc|curses|dbm|wsgiref|ensurepip|venv|tkinter|multiprocessing|pathlib/_abc|zoneinfo|_pyrepl|sysconfig"
@@ -24,6 +23,7 @@ NEVER_RUN = (
     r"|tabnanny|pyclbr|modulefinder|rlcompleter|cmd|code|codeop|timeit|nturl2path|ntpath|statistics|fractions|py_compile"
     r"|compileall|zipapp|getpass|fileinput|filecmp|netrc|sched|shelve|wave|colorsys|symtable|tracemalloc|turtle)[.]py)"
 )
+# Documentation, translations, character sets of iconv, and Python's own tests.
 EXCLUDED = (
     "usr/lib/*/gconv",
     "usr/lib/python3.*/lib-dynload/_*test*.so",
@@ -61,14 +61,14 @@ def available(package: str, version: str) -> bool:
 
 
 def requests(
-    locked: dict[str, str], without: list[str], extra: list[str], has: Callable[[str, str], bool] = available
+    locked: dict[str, str], needed: list[str], without: list[str], has: Callable[[str, str], bool] = available
 ) -> tuple[list[str], list[str]]:
     """What to ask apt for, and what of it is not as locked.
 
     Args:
         locked: Package to version.
-        without: Locked packages that are left out.
-        extra: Further packages that a service needs.
+        needed: Packages that the image has.
+        without: Of these, what is left out all the same.
         has: Whether the mirror has a version of a package.
 
     Returns:
@@ -76,25 +76,18 @@ def requests(
     """
     wanted: list[str] = []
     drift: list[str] = []
-    for package, version in sorted(locked.items()):
-        if package in without:
-            continue
-        if has(package, version):
+    for package in sorted(set(needed) - set(without)):
+        version = locked.get(package)
+        if version is not None and has(package, version):
             wanted.append(f"{package}={version}")
-        else:
-            wanted.append(package)
-            drift.append(f"{package} {version} is gone from the mirror")
-    for package in extra:
-        if package not in locked and package not in without:
-            wanted.append(package)
-            drift.append(f"{package} is not in the lock file")
+            continue
+        wanted.append(package)
+        drift.append(f"{package} {f'{version} is gone from the mirror' if version else 'is not in the lock file'}")
     return wanted, drift
 
 
 def closure(packages: list[str]) -> list[str]:
     """Packages and all that they depend on, as apt resolves them on an empty system; sorted."""
-    if not packages:
-        return []
     empty = ["-o", "Dir::State::status=/dev/null", "-o", "APT::Install-Recommends=false"]
     simulated = output_of("apt-get", "install", "--simulate", *empty, *packages)
     return sorted({line.split()[1] for line in simulated.splitlines() if line.startswith("Inst ")})
@@ -145,7 +138,7 @@ def main(request_file: str, lock: str, root: str, drift_file: str) -> None:
     target = Path(root)
     target.mkdir(parents=True, exist_ok=True)
     subprocess.run(["apt-get", "update", "-q"], check=True)
-    wanted, drift = requests(read_lock(Path(lock).read_text()), request["without"], closure(request["extra"]))
+    wanted, drift = requests(read_lock(Path(lock).read_text()), closure(request["packages"]), request["without"])
     Path(drift_file).write_text("".join(f"{line}\n" for line in drift))
     if drift and request["locked"]:
         sys.exit("not as locked: " + "; ".join(drift) + ". Renew the lock: ./cowabunga images lock runtime")

@@ -90,6 +90,9 @@ class ServiceSpec(_Strict):
     flavors: list[Flavor] = Field(min_length=1)
     depends_on: list[str] = []
     test_depends_on: list[str] = []
+    test_wheels: list[str] = Field(
+        default=[], description="packages of requirements-gpu.lock whose wheels tests read, but do not install"
+    )
     system_packages: list[str] = []
     writable: list[Annotated[str, Field(pattern=FOLDER)]] = Field(
         default=[], description="folders that the service writes into, and that a volume is mounted on"

@@ -5,17 +5,19 @@ from __future__ import annotations
 import dagger
 from dagger import dag
 
+from cowabungaai.catalog import ServiceSpec
 from cowabungaai.errors import TestFailureError
 from cowabungaai.images import USER, build_with
 from cowabungaai.models import default_model
 from cowabungaai.sources import Project
-from cowabungaai.wheels import BUILD_IMAGE, LOCK, PLACED, SITE, code_stage, packages_stage
+from cowabungaai.wheels import BUILD_IMAGE, LOCK, PLACED, SITE, code_stage, downloaded, packages_stage, split_lock
 
 # Python's user site, which may hold the .pth file by which coverage measures the processes that tests start.
 USER_BASE = "/opt/test"
 TEST_SITE = f"{USER_BASE}/lib/python3.13/site-packages"
 OTHER_CODE = "/opt/other"
 TEST_MODEL = "/models/test"
+TEST_WHEELS = "/wheels"
 TAIL_LINES = 40
 
 
@@ -36,6 +38,9 @@ async def run_tests(project: Project, name: str) -> dagger.Directory:
     if image.spec.model:
         container = container.with_mounted_directory(TEST_MODEL, default_model(project, image.spec))
         container = container.with_env_variable("COWABUNGAAI_TEST_MODEL", TEST_MODEL)
+    if image.spec.test_wheels:
+        container = container.with_mounted_directory(TEST_WHEELS, await read_wheels(project, image.spec))
+        container = container.with_env_variable("COWABUNGAAI_TEST_WHEELS", TEST_WHEELS)
     if others:
         code = code_stage(project.source, others).directory(PLACED)
         container = container.with_mounted_directory(OTHER_CODE, code).with_env_variable("PYTHONPATH", OTHER_CODE)
@@ -73,3 +78,15 @@ async def run_tests(project: Project, name: str) -> dagger.Directory:
         tail = "\n".join(text.splitlines()[-TAIL_LINES:])
         raise TestFailureError(f"unit tests of {name} failed in its image ({SITE}):\n{tail}")
     return run.directory("/report").filter(include=["junit.xml", "coverage.xml", "pytest.txt"])
+
+
+async def read_wheels(project: Project, spec: ServiceSpec) -> dagger.Directory:
+    """Wheels that a service's tests read as files.
+
+    Args:
+        project: Sources and catalog.
+        spec: The service.
+    """
+    lock = await project.source.file(f"services/{spec.name}/requirements-gpu.lock").contents()
+    entries, _ = split_lock(lock, spec.test_wheels)
+    return downloaded(dag.directory().with_new_file("lock", entries).file("lock"))

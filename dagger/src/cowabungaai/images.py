@@ -53,8 +53,8 @@ async def runtime_stage(project: Project, spec: ServiceSpec, platform: dagger.Pl
     """A stage that unpacked pinned Debian packages into /root-fs, what lies under a service's code; see assemble.py."""
     described = yaml.safe_load(await project.source.file(f"{RUNTIME}.yaml").contents())
     request = {
+        "packages": [*described["packages"], *spec.system_packages],
         "without": described["without"],
-        "extra": spec.system_packages,
         "epoch": SOURCE_DATE_EPOCH,
         "locked": project.locked,
     }

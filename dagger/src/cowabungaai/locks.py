@@ -18,11 +18,15 @@ from packaging.utils import NormalizedName, canonicalize_name
 Pins = Mapping[NormalizedName, set[str]]
 LOCK = "requirements.lock"
 TEST_LOCK = "requirements-test.lock"
+GPU_LOCK = "requirements-gpu.lock"
+GPU_EXTRA = "gpu"
 TEST_GROUP = "test"
 ADVICE = """In the service's folder, this makes its lock anew:
   uv pip compile --generate-hashes --no-emit-index-url --no-header --no-annotate --universal --python-version 3.11 \\
     --no-emit-package cowabungaai-sdk pyproject.toml -o requirements.lock
-For its tests the last line is: --group pyproject.toml:test -o requirements-test.lock"""
+For its tests the last line is: --group pyproject.toml:test -o requirements-test.lock
+For its gpu flavor, instead of --universal and its version: --python-version 3.13 --only-binary :all: \\
+    --python-platform x86_64-manylinux_2_39 --extra gpu pyproject.toml -o requirements-gpu.lock"""
 
 
 class LockError(Exception):
@@ -51,12 +55,14 @@ class Project:
         name: The distribution's.
         wanted: What it needs to run.
         tests: What its tests need besides.
+        gpu: What its gpu flavor needs besides.
     """
 
     file: Path
     name: NormalizedName
     wanted: tuple[Wanted, ...]
     tests: tuple[Wanted, ...]
+    gpu: tuple[Wanted, ...]
 
 
 def problems(services: Path) -> list[str]:
@@ -88,6 +94,11 @@ def _missing(project: Project, projects: Mapping[NormalizedName, Project]) -> It
         yield from _check(wanted, shipped, str(lock))
     for wanted in project.tests:
         yield from _check(wanted, {**tested, **shipped}, f"{lock} or {test_lock}")
+    if project.gpu:
+        gpu_lock = project.file.with_name(GPU_LOCK)
+        on_gpu = read_pins(gpu_lock)
+        for wanted in (*_reached(project, projects), *project.gpu):
+            yield from _check(wanted, on_gpu, str(gpu_lock))
     # Tests would run with another version than the one that ships.
     for name in sorted(shipped.keys() & tested.keys()):
         if shipped[name] != tested[name]:
@@ -136,6 +147,10 @@ def read_project(file: Path) -> Project:
             canonicalize_name(name),
             tuple(_wanted(file, text, one) for one in wanted),
             tuple(_wanted(file, text, one) for one in tests),
+            tuple(
+                _wanted(file, text, one)
+                for one in described["project"].get("optional-dependencies", {}).get(GPU_EXTRA, [])
+            ),
         )
     except (KeyError, TypeError, ValueError, ExceptionGroup) as error:
         raise LockError(f"{file}: expected a [project] with name and dependencies: {error}") from error

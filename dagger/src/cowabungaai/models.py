@@ -14,7 +14,7 @@ from dagger import dag
 from cowabungaai.catalog import ServiceSpec
 from cowabungaai.errors import CatalogError
 from cowabungaai.sources import Project
-from cowabungaai.wheels import BUILD_IMAGE
+from cowabungaai.wheels import BUILD_IMAGE, downloaded
 
 MODELS = "/models"
 MANIFEST = "manifest.json"
@@ -48,14 +48,7 @@ def default_model(project: Project, spec: ServiceSpec) -> dagger.Directory:
     if spec.model is None:
         raise CatalogError(f"service {spec.name!r} has no default model; name it below `model` in its service.yaml")
     program = project.source.filter(include=[PLACING, f"{SDK}/__init__.py", f"{SDK}/manifest.py"])
-    download = ["pip", "download", "--quiet", "--no-deps", "--no-cache-dir", "--require-hashes", "--dest", "/wheels"]
-    wheels = (
-        dag.container()
-        .from_(BUILD_IMAGE)
-        .with_mounted_file("/model.lock", project.source.file(f"services/{spec.name}/model.lock"))
-        .with_exec([*download, "-r", "/model.lock"])
-        .directory("/wheels")
-    )
+    wheels = downloaded(project.source.file(f"services/{spec.name}/model.lock"))
     return (
         dag.container()
         .from_(BUILD_IMAGE)

@@ -190,5 +190,16 @@ def code_stage(
     )
 
 
+def downloaded(lock: dagger.File) -> dagger.Directory:
+    """The files that a lock file names, as they are in the package index.
+
+    Args:
+        lock: Requirements with hashes.
+    """
+    download = ["pip", "download", "--quiet", "--no-deps", "--no-cache-dir", "--require-hashes", "--dest", "/wheels"]
+    stage = dag.container().from_(BUILD_IMAGE).with_mounted_file("/download.lock", lock)
+    return stage.with_exec([*download, "-r", "/download.lock"]).directory("/wheels")
+
+
 def _file(text: str) -> dagger.File:
     return dag.directory().with_new_file("file", text).file("file")

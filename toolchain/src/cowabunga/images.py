@@ -73,7 +73,8 @@ def load(name: str) -> Spec:
         name,
         raw.get("variant", "extract"),
         raw["suite"],
-        tuple(raw["packages"]),
+        # What only some of the services' images have is locked with the rest.
+        (*raw["packages"], *raw.get("optional", ())),
         tuple(raw.get("tags", ())),
         raw.get("setup", ""),
         raw.get("config", {}),
