@@ -17,7 +17,7 @@ import pytest
 
 from conformance import sources, strict
 from conformance.report import EndpointReport
-from conformance.target import OWN, Model, Target, TargetError, choose_model, from_environment
+from conformance.target import OWN, REPEATER, Model, Target, TargetError, choose_model, from_environment
 
 MARKS = (
     "endpoint(path): the endpoint that the test is about, for the report",
@@ -45,7 +45,8 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     if found is not None:
         yield found
         return
-    with sources.started(tmp_path_factory.mktemp("gateway")) as found:
+    backend = os.environ.get("COWABUNGAAI_SERVICE", REPEATER)
+    with sources.started(tmp_path_factory.mktemp("gateway"), backend) as found:
         yield found
 
 

@@ -1,4 +1,4 @@
-"""The gateway and the repeater as plain processes from the sources, for runs without a gateway of one's own."""
+"""The gateway and a backend as plain processes from the sources, for runs without a gateway of one's own."""
 
 from __future__ import annotations
 
@@ -10,28 +10,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from conformance.target import REPEATER, Target
+from conformance.target import Target
 
-START_S = 60
+START_S = 120
 
 
 @contextmanager
-def started(folder: Path) -> Iterator[Target]:
-    """A gateway in front of a repeater, for as long as the context lasts.
+def started(folder: Path, backend: str) -> Iterator[Target]:
+    """A gateway in front of a backend, for as long as the context lasts.
 
     Args:
         folder: for the database and the logs.
+        backend: its service; one that needs a model serves those that the launcher has for it.
     """
     # Only here: where the suite runs against a gateway of its own, the launcher is not there.
-    from cowabunga import services
+    from cowabunga import models, services
 
     words, variables = services.command("api", ["keys", "generate"])
     key = subprocess.run(
         words, env={**os.environ, **variables}, check=True, capture_output=True, text=True
     ).stdout.strip()
-    with _process(REPEATER, ["--host", "127.0.0.1", "--port", "0"], {}, folder) as backend:
+    own = models.arguments_for(backend, [])
+    arguments = [*own, "--host", "127.0.0.1", "--port", "0"]
+    with _process(backend, arguments, models.settings_of(backend), folder) as address:
         config = folder / "models.yaml"
-        model = {"name": REPEATER, "aliases": ["echo"], "backend": f"127.0.0.1:{backend}"}
+        served = [entry.id for entry in models.ensure(backend)][:1] or [backend]
+        model = {"name": backend, "aliases": ["echo"], "backend": f"127.0.0.1:{address}", "backend_model": served[0]}
         config.write_text(json.dumps({"models": [model]}))
         settings = {
             "COWABUNGAAI_API_DATABASE_URL": f"sqlite:///{folder / 'api.db'}",

@@ -107,6 +107,14 @@ def test_a_name_that_no_model_has_lists_those_that_there_are(folder: Path) -> No
     assert refused.value.hint == "The models are: small (serving)."
 
 
+def test_a_model_that_service_yaml_describes_wrongly_is_told(folder: Path) -> None:
+    file = folder / "serving" / "service.yaml"
+    file.write_text(file.read_text().replace("files:", "filez:"))
+    with pytest.raises(UsageError, match=r"services/serving/service\.yaml: model: KeyError\('files'\)"):
+        models.entries()
+    assert models.ensure("bare") == []
+
+
 def test_models_of_ones_own_are_added_verified_and_removed(folder: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.gguf"
     mine.write_text("mine")

@@ -55,13 +55,25 @@ def folder() -> Path:
     return cache_home() / "models"
 
 
-def entries() -> list[Entry]:
-    """All models: each service's default, and what people have added."""
+def entries(only: str | None = None) -> list[Entry]:
+    """Models: each service's default, and what people have added.
+
+    Args:
+        only: A service whose models are wanted; None means all.
+
+    Raises:
+        UsageError: A service.yaml describes its model wrongly.
+    """
     placing = _placing()
     found = []
-    for service in services.names():
+    for service in [only] if only else services.names():
         default = services.describe(service).get("model")
-        known = {default["id"]: placing.manifest_of(default)} if default else {}
+        try:
+            known = {default["id"]: placing.manifest_of(default)} if default else {}
+        except (KeyError, TypeError, placing.ModelError) as error:
+            raise UsageError(
+                f"services/{service}/service.yaml: model: {error!r}", "./cowabunga dagger call services checks it."
+            ) from error
         here = {path.parent.name: path.parent for path in (folder() / service).glob(f"*/{placing.NAME}")}
         for model_id in sorted(known.keys() | here.keys(), key=lambda one: (one not in known, one)):
             found.append(_entry(service, model_id, known.get(model_id), placing))
@@ -205,7 +217,7 @@ def add(path: Path, service: str, model_id: str | None, licence: str, source: st
             raise UsageError(str(error), "See ./cowabunga models add --help.") from error
         finally:
             store.remove(staging)
-    return next(entry for entry in entries() if (entry.service, entry.id) == (service, name))
+    return next(entry for entry in entries(service) if entry.id == name)
 
 
 def remove(names: list[str]) -> list[Entry]:
@@ -234,7 +246,7 @@ def ensure(service: str) -> list[Entry]:
     """
 
     def here() -> list[Entry]:
-        return [entry for entry in entries() if entry.service == service and entry.state == "here"]
+        return [entry for entry in entries(service) if entry.state == "here"]
 
     if not here() and services.describe(service).get("model"):
         fetch([service])
