@@ -99,7 +99,7 @@ async def test_connection_that_breaks_was_connected(request_):
 async def test_retries_wait_for_a_backend_that_starts(request_):
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
-    async with BackendClient(f"127.0.0.1:{port}", timeout_s=5, retries=50) as client:
+    async with BackendClient(f"127.0.0.1:{port}", timeout_s=30, retries=50) as client:
         answer = asyncio.create_task(client.chat(request_))
         await asyncio.sleep(0.2)
         server = BackendServer(Words(), ServerConfig("127.0.0.1", port, drain_s=0))
