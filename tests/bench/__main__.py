@@ -13,6 +13,7 @@ import typer
 from rich.table import Table
 
 from bench import launcher, machine, measure, page, report
+from bench.backends.command import backends
 from bench.ends import exit_codes
 from bench.gateway.command import gateway
 from bench.gateway.parts_command import parts
@@ -26,6 +27,9 @@ app.command(
     epilog="Exit codes: 0 done, 1 a target failed or answered wrongly, 130 interrupted; else the launcher's own."
 )(gateway)
 app.command(epilog="Exit codes: 0 done, 1 something failed, 130 interrupted; else the launcher's own.")(parts)
+app.command(
+    epilog="Exit codes: 0 done, 1 a goal is missed or something failed, 130 interrupted; else the launcher's own."
+)(backends)
 
 
 @app.callback(

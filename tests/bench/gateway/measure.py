@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from bench.gateway import load, probe
 from bench.gateway.load import Load
@@ -15,6 +16,8 @@ from bench.gateway.report import Cell, LoadResult, Memory, TargetReport, figures
 from bench.gateway.targets import Ground, Running, Target
 from cowabunga import console, gotools
 from cowabunga.paths import logs
+
+T = TypeVar("T")
 
 MODULE = Path(__file__).parent / "go"
 # What a gateway loads or compiles with its first requests is part of no round.
@@ -96,7 +99,7 @@ def take(plan: Plan, variables: Mapping[str, str]) -> Taken:
     return Taken(tuple(_describe(target, idle[target.key], cells) for target in plan.targets), cells)
 
 
-def turns(targets: Sequence[Target], number: int) -> list[Target]:
+def turns(targets: Sequence[T], number: int) -> list[T]:
     """The order of a round: each begins with another target, so that none always comes first.
 
     Args:

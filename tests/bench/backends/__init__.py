@@ -1,0 +1,1 @@
+"""Model backends, ours and others, measured side by side with the same models."""

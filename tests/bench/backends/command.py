@@ -1,0 +1,99 @@
+"""The command `./cowabunga bench backends`."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from bench import machine
+from bench.backends import measure, page
+from bench.backends.matches import MATCHES, choose
+from bench.backends.report import BackendsReport, Section
+from bench.ends import exit_codes
+from bench.gateway.page import rate
+from bench.launcher import environment_of_a_person
+from cowabunga import console, store
+from cowabunga.paths import CHECKOUT, DIST
+
+GOAL_MISSED = 1
+
+
+def backends(
+    *,
+    names: Annotated[
+        str, typer.Option("--services", metavar="NAME,...", help="Whose engines are measured against their peers.")
+    ] = ",".join(MATCHES),
+    rounds: Annotated[
+        int, typer.Option("--rounds", "-n", min=1, help="Rounds, in each of which the contenders take turns.")
+    ] = 5,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", show_default="dist/bench", help="Folder of backends.json and .html.")
+    ] = DIST / "bench",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Measure model backends, ours and others, with the same models; writes backends.json and backends.html."""
+    with exit_codes("interrupted; everything that was started is ended"):
+        found = run([name.strip() for name in names.split(",")], rounds, output.absolute())
+        if as_json:
+            print(found.model_dump_json(indent=1))
+        else:
+            for section in found.sections:
+                show(section)
+            console.out.print(f"backends.json and backends.html are in {output}")
+        for line in found.missed:
+            console.warn(f"goal missed: {line}")
+    if found.missed:
+        raise typer.Exit(GOAL_MISSED)
+
+
+def run(names: list[str], rounds: int, output: Path) -> BackendsReport:
+    """Measure, and write both files.
+
+    Args:
+        names: Of services.
+        rounds: How many.
+        output: Folder of both files.
+
+    Raises:
+        CowabungaError: Something could not be measured; nothing is written then.
+    """
+    matches = choose(names)
+    # Two benchmarks at once would measure each other.
+    with store.locked("bench"):
+        described = machine.describe()
+        begun = datetime.now(UTC).isoformat(timespec="seconds")
+        variables = environment_of_a_person(os.environ)
+        found = BackendsReport(
+            date=begun,
+            machine=described,
+            versions=machine.versions(CHECKOUT, ()),
+            rounds=rounds,
+            sections=tuple(measure.take(match, rounds, variables) for match in matches),
+        )
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "backends.json").write_text(found.model_dump_json(indent=1) + "\n")
+    (output / "backends.html").write_text(page.render(found))
+    return found
+
+
+def show(section: Section) -> None:
+    """Print a service's measures as a table."""
+    console.out.print(f"[bold]{section.title}[/bold]: {section.about}")
+    table = Table("", *section.contenders.values(), "ours, paired", "goal", box=None, pad_edge=False)
+    for one in section.measures:
+        rates = [f"{rate(series.figure.median)} {one.unit}" for series in one.series]
+        ratios = " ".join(
+            f"{one.ratio(peer).median:.2f} × ({one.ratio(peer).low:.2f} to {one.ratio(peer).high:.2f})"
+            for peer in one.peers
+        )
+        goal = "" if one.goal is None else f"{one.goal:g} ×"
+        table.add_row(one.title, *rates, ratios, goal)
+    for kind in ("idle", "peak"):
+        sizes = [f"{getattr(memory, kind) / 1e6:.0f} MB" for memory in section.memory]
+        table.add_row(f"memory, {kind}", *sizes, "", "")
+    console.out.print(table)

@@ -1,0 +1,169 @@
+"""The matches: which contenders meet, with which model, and how they are asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.backends.contenders import Contender, library, openai_server, ours
+from cowabunga import models, services
+from cowabunga.errors import UsageError
+from cowabunga.paths import CHECKOUT
+
+SPEECH = CHECKOUT / "tests" / "conformance" / "speech.ogg"
+THREADS = str(len(os.sched_getaffinity(0)))
+TOKENS = 64
+PROMPTS = (
+    "The history of the city begins with a small harbour, and",
+    "In the garden behind the house there stood an old tree that",
+    "A good engineer knows that every machine, however simple,",
+    "When the train finally arrived, the passengers saw that",
+)
+WORDS = [
+    "the",
+    "river",
+    "runs",
+    "past",
+    "a",
+    "village",
+    "of",
+    "stone",
+    "houses",
+    "where",
+    "people",
+    "bake",
+    "bread",
+    "mend",
+    "nets",
+    "and",
+    "tell",
+    "stories",
+]
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way of asking all contenders of a match.
+
+    Attributes:
+        title: In the report.
+        unit: Of what is done.
+        scenario: Of the workers.
+        arguments: Of the scenario, for a round: no cache may know what is asked.
+        goal: See report.Measure.
+    """
+
+    title: str
+    unit: str
+    scenario: str
+    arguments: Callable[[int], Mapping[str, Any]]
+    goal: float | None = None
+
+
+@dataclass(frozen=True)
+class Match:
+    """Contenders and how they are asked.
+
+    Attributes:
+        service: Ours.
+        title: What is measured.
+        about: The model, and what is equal for all.
+        contenders: Ours first.
+        ways: In the order of the report.
+    """
+
+    service: str
+    title: str
+    about: str
+    contenders: tuple[Contender, ...]
+    ways: tuple[Way, ...]
+
+
+def llama() -> Match:
+    """llama-cpp-python against the server that the library brings along."""
+
+    def server(port: int) -> Sequence[str]:
+        (entry, *_) = models.ensure("llama-cpp-python")
+        (file,) = entry.path.glob("*.gguf")
+        settings = ["--n_ctx", "2048", "--n_threads", THREADS, "--n_threads_batch", THREADS, "--n_batch", "512"]
+        return ["-m", "llama_cpp.server", "--model", str(file), "--port", str(port), *settings]
+
+    def numbered(number: int, prompts: Sequence[str]) -> dict[str, Any]:
+        return {"prompts": [f"{number}. {prompt}" for prompt in prompts], "tokens": TOKENS}
+
+    return Match(
+        "llama-cpp-python",
+        "Chat and completions on a CPU",
+        f"Gemma 3 270M, Q4_K_M; greedy, {TOKENS} tokens an answer, streamed; {THREADS} threads each.",
+        (
+            ours("llama-cpp-python", "ours", {"context-length": "2048", "parallel": "4", "threads": THREADS}),
+            openai_server("server", "llama_cpp.server", "llama-cpp-python", "bench-llama-server", server),
+        ),
+        (
+            Way("1 client", "tokens/s", "complete", lambda number: numbered(number, PROMPTS[:1]), goal=0.95),
+            Way("4 clients at once", "tokens/s", "complete", lambda number: numbered(number, PROMPTS), goal=1.0),
+            Way(
+                "A prompt of 700 words is read",
+                "tokens/s",
+                "read",
+                lambda number: {
+                    "prompt": f"{number}. {' '.join(WORDS[(at * 7 + at // 5) % len(WORDS)] for at in range(700))}"
+                },
+                goal=0.95,
+            ),
+        ),
+    )
+
+
+def whisper() -> Match:
+    """whisper against bare faster-whisper."""
+    seconds = 6.0
+
+    def asked(clients: int) -> Callable[[int], dict[str, Any]]:
+        return lambda _: {"file": str(SPEECH), "seconds": seconds, "clients": clients}
+
+    def arguments() -> list[str]:
+        (entry, *_) = models.ensure("whisper")
+        return [str(entry.path), "int8", THREADS]
+
+    return Match(
+        "whisper",
+        "Speech as text on a CPU",
+        f"Whisper tiny.en, int8; 6 seconds of speech, beams of 5, no voice detection; {THREADS} threads each.",
+        (
+            ours("whisper", "ours", {"compute-type": "int8", "threads": THREADS}),
+            library(
+                "bare",
+                "faster-whisper, bare",
+                lambda: services.service_environment("whisper"),
+                "bare_whisper",
+                arguments,
+            ),
+        ),
+        (
+            Way("1 client", "s of speech/s", "transcribe", asked(1), goal=0.95),
+            Way("4 clients at once", "s of speech/s", "transcribe", asked(4), goal=0.95),
+        ),
+    )
+
+
+MATCHES: dict[str, Callable[[], Match]] = {"llama-cpp-python": llama, "whisper": whisper}
+
+
+def choose(names: Sequence[str]) -> list[Match]:
+    """The matches of services.
+
+    Args:
+        names: Of services.
+
+    Raises:
+        UsageError: A service has none; the message lists those that have.
+    """
+    for name in names:
+        if name not in MATCHES:
+            raise UsageError(
+                f"--services: {name!r} is measured against nobody", f"Those that are: {', '.join(MATCHES)}."
+            )
+    return [MATCHES[name]() for name in names]
