@@ -9,8 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 CHECKOUT = Path(__file__).parents[2]
 SERVICES = sorted(path.parent.name for path in (CHECKOUT / "services").glob("*/service.yaml"))
+
+
+def described(service: str) -> dict[str, Any]:
+    """What a service's service.yaml says."""
+    found: dict[str, Any] = yaml.safe_load((CHECKOUT / "services" / service / "service.yaml").read_text())
+    return found
+
+
+# What build-all builds where it is not told another flavor.
+CPU_SERVICES = [service for service in SERVICES if "cpu" in described(service)["flavors"]]
+WITH_MODELS = [service for service in SERVICES if described(service).get("model")]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 

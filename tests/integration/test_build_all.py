@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 import zstandard
-from harness import CHECKOUT, SERVICES, Built, Run
+from harness import CPU_SERVICES, Built, Run, described
 
 # The time that the module gives every file: 2025-08-09.
 SOURCE_DATE_EPOCH = 1754697600
@@ -73,11 +72,11 @@ def entries(archive: Path) -> dict[str, tarfile.TarInfo]:
 
 
 def test_every_service_has_an_archive_and_a_line(built: Built) -> None:
-    assert [row["service"] for row in built.report["services"]] == SERVICES
-    assert sorted(path.stem for path in (built.folder / "images").iterdir()) == SERVICES
+    assert [row["service"] for row in built.report["services"]] == CPU_SERVICES
+    assert sorted(path.stem for path in (built.folder / "images").iterdir()) == CPU_SERVICES
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", CPU_SERVICES)
 def test_the_report_says_what_the_archive_holds(built: Built, service: str) -> None:
     index, manifest, _ = documents(built.archive(service))
     row = built.row(service)
@@ -86,7 +85,7 @@ def test_the_report_says_what_the_archive_holds(built: Built, service: str) -> N
     assert row["layers"] == len(manifest["layers"])
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", CPU_SERVICES)
 def test_the_image_runs_as_nobody_by_an_entry_point_in_exec_form(built: Built, service: str) -> None:
     _, _, config = documents(built.archive(service))
     assert config["config"]["User"] == "65532:65532"
@@ -94,7 +93,7 @@ def test_the_image_runs_as_nobody_by_an_entry_point_in_exec_form(built: Built, s
     assert not config["config"].get("Cmd")
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", CPU_SERVICES)
 def test_the_image_holds_no_shell_pip_compiler_or_package_manager(built: Built, service: str) -> None:
     names = files(built.archive(service))
     programs = {Path(name).name for name in names if Path(name).parent.name in ("bin", "sbin")}
@@ -102,11 +101,10 @@ def test_the_image_holds_no_shell_pip_compiler_or_package_manager(built: Built, 
     assert not [name for name in names if "/pip/" in name or "/ensurepip/" in name]
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", CPU_SERVICES)
 def test_what_the_service_writes_into_is_its_own_and_nobody_elses(built: Built, service: str) -> None:
-    described = yaml.safe_load((CHECKOUT / "services" / service / "service.yaml").read_text())
     found = entries(built.archive(service))
-    for path in described.get("writable", ()):
+    for path in described(service).get("writable", ()):
         entry = found[path.removeprefix("/")]
         assert (entry.uid, entry.gid, entry.mode) == (65532, 65532, 0o700)
         for parent in Path(path).parents[:-1]:
@@ -114,13 +112,13 @@ def test_what_the_service_writes_into_is_its_own_and_nobody_elses(built: Built, 
             assert (above.uid, above.mode) == (0, 0o755)
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", CPU_SERVICES)
 def test_no_file_tells_when_the_image_was_built(built: Built, service: str) -> None:
     times = {entry.mtime for entry in entries(built.archive(service)).values()}
     assert max(times) == SOURCE_DATE_EPOCH
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", CPU_SERVICES)
 def test_layers_carry_the_packages_records_for_scanners(built: Built, service: str) -> None:
     assert "var/lib/dpkg/status.d/libc6" in files(built.archive(service))
 
@@ -129,7 +127,7 @@ def test_an_unchanged_build_is_cached_and_gives_the_same_digests(built: Built, c
     finished = cowabunga("build-all", "--output", tmp_path, "--json")
     assert finished.returncode == 0, finished.stderr
     report = json.loads(finished.stdout)
-    assert [row["cached"] for row in report["services"]] == [True] * len(SERVICES)
+    assert [row["cached"] for row in report["services"]] == [True] * len(CPU_SERVICES)
     assert [row["digest"] for row in report["services"]] == [row["digest"] for row in built.report["services"]]
 
 
@@ -138,6 +136,6 @@ def test_progress_says_what_is_built(cowabunga: Run, tmp_path: Path) -> None:
     finished = cowabunga("build-all", "--output", tmp_path)
     assert finished.returncode == 0, finished.stderr
     shown = finished.stderr
-    for service in SERVICES:
+    for service in CPU_SERVICES:
         assert f"build {service}" in shown
     assert "last time" in shown

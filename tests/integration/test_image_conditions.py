@@ -14,17 +14,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 import zstandard
-from harness import CHECKOUT, Built
+from harness import CHECKOUT, WITH_MODELS, Built, described
 
-from cowabunga import container, images, oci
+from cowabunga import container, images, models, oci
 from cowabunga.container import Container, Mount
 from cowabunga.paths import run_home
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="running a container needs root")
 UNPRIVILEGED = 65532
-START_SECONDS = 30
+START_SECONDS = 90
 
 
 def unpack(archive: Path, target: Path) -> dict[str, object]:
@@ -67,9 +66,8 @@ def run_inside(name: str, *command: str) -> subprocess.CompletedProcess[str]:
 
 def volumes(service: str, folder: Path) -> list[Mount]:
     """What a cluster mounts where the service's service.yaml says that it writes."""
-    described = yaml.safe_load((CHECKOUT / "services" / service / "service.yaml").read_text())
     mounts = []
-    for number, target in enumerate(described.get("writable", ())):
+    for number, target in enumerate(described(service).get("writable", ())):
         source = folder / f"volume-{number}"
         source.mkdir(mode=0o700)
         os.chown(source, UNPRIVILEGED, UNPRIVILEGED)
@@ -77,15 +75,23 @@ def volumes(service: str, folder: Path) -> list[Mount]:
     return mounts
 
 
+@pytest.fixture(scope="session")
+def model_mounts() -> dict[str, Mount]:
+    """What a cluster mounts where a service serves models; from the machine's own cache, which tests do not change."""
+    return {service: Mount(models.ensure(service)[0].path.parent, "/models") for service in WITH_MODELS}
+
+
+GRPC_PROBE = ["python3", "-m", "cowabungaai_sdk.probe", "127.0.0.1:50051"]
 PROBES = {
-    "repeater": ["python3", "-m", "cowabungaai_sdk.probe", "127.0.0.1:50051"],
+    "repeater": GRPC_PROBE,
     "api": ["python3", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/readyz', timeout=2)"],
+    **dict.fromkeys(WITH_MODELS, GRPC_PROBE),
 }
 
 
 @pytest.mark.parametrize("service", sorted(PROBES))
 def test_an_image_serves_with_a_read_only_root_no_capability_and_no_network(
-    built: Built, name: str, service: str, tmp_path: Path
+    built: Built, model_mounts: dict[str, Mount], name: str, service: str, tmp_path: Path
 ) -> None:
     root = tmp_path / "root"
     root.mkdir()
@@ -94,11 +100,13 @@ def test_an_image_serves_with_a_read_only_root_no_capability_and_no_network(
     entrypoint, environment = config["Entrypoint"], config["Env"]
     assert isinstance(entrypoint, list)
     assert isinstance(environment, list)
-    model = ["COWABUNGAAI_API_MODELS=repeater=127.0.0.1:50051"] if service == "api" else []
+    settings = [f"{variable}={value}" for variable, value in models.settings_of(service).items()]
+    if service == "api":
+        settings.append("COWABUNGAAI_API_MODELS=repeater=127.0.0.1:50051")
     log = tmp_path / "log"
-    mounts = volumes(service, tmp_path)
+    mounts = [*volumes(service, tmp_path), *([model_mounts[service]] if service in model_mounts else [])]
     container.start(
-        Container(name, root, entrypoint, mounts, environment=[*environment, *model], user=UNPRIVILEGED), log
+        Container(name, root, entrypoint, mounts, environment=[*environment, *settings], user=UNPRIVILEGED), log
     )
     deadline = time.monotonic() + START_SECONDS
     while (probe := run_inside(name, *PROBES[service])).returncode != 0:

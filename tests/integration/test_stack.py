@@ -13,14 +13,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import httpx
 import openai
 import pytest
-from harness import CHECKOUT, Run
+from harness import CHECKOUT, SERVICES, WITH_MODELS, Run, described
 
 MESSAGE = [{"role": "user", "content": "to be or not to be"}]
 START_SECONDS = 600
+BACKENDS = [service for service in SERVICES if described(service)["kind"] not in ("sdk", "gateway", "health")]
 STOP_SECONDS = 60
 
 
@@ -159,6 +161,17 @@ def test_the_built_stack_conforms(dagger: Run, tmp_path: Path) -> None:
     assert not re.search("cbai_[0-9A-Za-z]{49}", finished.stdout + finished.stderr)
 
 
+@pytest.mark.parametrize("service", WITH_MODELS)
+def test_a_backend_conforms_with_its_real_model(dagger: Run, service: str, tmp_path: Path) -> None:
+    finished = dagger("call", "conformance", "--service", service, "export", "--path", tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    suite = ElementTree.parse(tmp_path / "junit.xml").getroot().find("testsuite")  # noqa: S314 - our own report
+    assert suite is not None
+    assert (suite.attrib["failures"], suite.attrib["errors"]) == ("0", "0")
+    shown = [case for case in suite.iter("testcase") if case.attrib["classname"].endswith("test_engines")]
+    assert [case.attrib["name"] for case in shown if case.find("skipped") is None], "no test asked the engine"
+
+
 def test_a_failing_suite_fails_the_call_with_what_pytest_said(dagger: Run, tmp_path: Path) -> None:
     suite = tmp_path / "suite"
     suite.mkdir()
@@ -174,4 +187,4 @@ def test_a_failing_suite_fails_the_call_with_what_pytest_said(dagger: Run, tmp_p
 def test_a_service_that_is_no_backend_is_told_with_those_that_are(dagger: Run) -> None:
     finished = dagger("call", "conformance", "--service", "sdk")
     assert finished.returncode != 0
-    assert "service 'sdk' is of kind sdk and serves no model; those that do: repeater" in finished.stderr
+    assert f"service 'sdk' is of kind sdk and serves no model; those that do: {', '.join(BACKENDS)}" in finished.stderr
