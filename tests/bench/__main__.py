@@ -27,9 +27,7 @@ app.command(
     epilog="Exit codes: 0 done, 1 a target failed or answered wrongly, 130 interrupted; else the launcher's own."
 )(gateway)
 app.command(epilog="Exit codes: 0 done, 1 something failed, 130 interrupted; else the launcher's own.")(parts)
-app.command(
-    epilog="Exit codes: 0 done, 1 a goal is missed or something failed, 130 interrupted; else the launcher's own."
-)(backends)
+app.command(epilog="Exit codes: 0 done, 1 a contender failed, 130 interrupted; else the launcher's own.")(backends)
 
 
 @app.callback(

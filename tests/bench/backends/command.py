@@ -20,8 +20,6 @@ from bench.launcher import environment_of_a_person
 from cowabunga import console, store
 from cowabunga.paths import CHECKOUT, DIST
 
-GOAL_MISSED = 1
-
 
 def backends(
     *,
@@ -47,8 +45,6 @@ def backends(
             console.out.print(f"backends.json and backends.html are in {output}")
         for line in found.missed:
             console.warn(f"goal missed: {line}")
-    if found.missed:
-        raise typer.Exit(GOAL_MISSED)
 
 
 def run(names: list[str], rounds: int, output: Path) -> BackendsReport:
