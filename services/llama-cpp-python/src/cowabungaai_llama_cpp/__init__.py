@@ -1,0 +1,1 @@
+"""A CowabungaAI backend on llama.cpp: GGUF models on CPUs, many callers in one batch."""

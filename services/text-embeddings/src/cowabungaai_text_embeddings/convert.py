@@ -1,0 +1,114 @@
+"""Makes what ONNX Runtime runs of a model's folder: in memory at a start, or once and for all in a folder."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from cowabungaai_sdk.models import ModelError
+from cowabungaai_text_embeddings import architectures
+from cowabungaai_text_embeddings.encoder import HIDDEN, IDS, MASK, write
+from cowabungaai_text_embeddings.files import Array, Weights
+from cowabungaai_text_embeddings.folder import CONVERTED, INT8_SUFFIX, Folder
+from cowabungaai_text_embeddings.graph import Float32, Graph
+from cowabungaai_text_embeddings.quantize import Int8
+from cowabungaai_text_embeddings.sessions import open_session
+
+PRECISIONS = ("int8", "float32")
+
+CALIBRATION_TEXTS, CALIBRATION_TOKENS = 16, 64
+"""How many random tokens show how large channels get; more change nothing that counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """An encoder for ONNX Runtime.
+
+    Args:
+        model: the graph, serialised, without its large weights.
+        weights: those, by name.
+    """
+
+    model: bytes
+    weights: Mapping[str, Array]
+
+
+def convert(folder: Folder, precision: str) -> Converted:
+    """Makes an encoder of a folder's safetensors.
+
+    Args:
+        folder: the model's.
+        precision: one of PRECISIONS.
+
+    Raises:
+        ModelError: the architecture is none that is known, or the tensors are not what they should be.
+    """
+    architecture = folder.architecture()
+    weights = Weights(folder.weights)
+    graph = write(architecture, weights, Float32())
+    if precision == "int8":
+        graph = write(architecture, weights, Int8(_largest(graph, architecture)))
+    return Converted(graph.model([IDS, MASK], [HIDDEN]).SerializeToString(), graph.outside)
+
+
+def save(folder: Folder, precision: str, out: Path) -> None:
+    """Makes a folder that starts without conversion.
+
+    Args:
+        folder: the model's; everything but its weights is copied.
+        precision: one of PRECISIONS.
+        out: the folder to make; it must not be there yet.
+
+    Raises:
+        ModelError: as convert's, or the folder is there already.
+    """
+    converted = convert(folder, precision)
+    try:
+        out.mkdir(parents=True)
+    except FileExistsError:
+        raise ModelError(f"{out} is there already; name a folder that is not, or remove it") from None
+    for path in folder.companions():
+        target = out / path.relative_to(folder.path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    name = CONVERTED if precision == "float32" else CONVERTED.replace(".onnx", f"{INT8_SUFFIX}.onnx")
+    model = onnx.load_from_string(converted.model)
+    with (out / f"{name}.data").open("wb") as file:
+        for tensor in model.graph.initializer:
+            if tensor.name in converted.weights:
+                _write(tensor, converted.weights[tensor.name], file, f"{name}.data")
+    (out / name).write_bytes(model.SerializeToString())
+
+
+def _write(tensor: onnx.TensorProto, values: Array, file: Any, location: str) -> None:
+    """Appends a weight to the file, where a page begins: ONNX Runtime maps files into memory by pages."""
+    file.seek(-file.tell() % 4096, 1)
+    del tensor.external_data[:]
+    data = values.tobytes()
+    for key, value in (("location", location), ("offset", str(file.tell())), ("length", str(len(data)))):
+        tensor.external_data.add(key=key, value=value)
+    file.write(data)
+
+
+def _largest(graph: Graph, architecture: architectures.Architecture) -> dict[str, NDArray[np.float32]]:
+    """The largest magnitude of each channel that enters the linear layers after norms, by the layer's output's name."""
+    wanted = {
+        node.output[0]: node.input[0]
+        for node in graph.nodes
+        if node.op_type == "MatMul" and node.output[0].startswith(("query_key_value_", "feed_in_"))
+    }
+    axes = graph.weight("text_axes", np.array([0, 1], np.int64))
+    outputs = []
+    for name, given in wanted.items():
+        magnitudes = graph.add("Abs", [given], f"{name}_magnitudes")
+        outputs.append(graph.add("ReduceMax", [magnitudes, axes], f"{name}_largest", keepdims=0))
+    session = open_session(graph.model([IDS, MASK], outputs).SerializeToString(), graph.outside, threads=0)
+    tokens = min(CALIBRATION_TOKENS, architecture.positions)
+    ids = np.random.default_rng(0).integers(0, architecture.vocabulary, (CALIBRATION_TEXTS, tokens), np.int32)
+    found = session.run(outputs, {IDS: ids, MASK: np.ones_like(ids)})
+    return {name: np.asarray(values, np.float32) for name, values in zip(wanted, found, strict=True)}

@@ -1,0 +1,231 @@
+"""A sentence-transformers model's folder: what its files say of the transformer, and of what comes after it."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cowabungaai_sdk.models import LocalModel, ModelError
+from cowabungaai_text_embeddings import architectures
+from cowabungaai_text_embeddings.files import Weights, read_json, read_object
+from cowabungaai_text_embeddings.pooling import ACTIVATIONS, POOLINGS, Dense, Module, Pooling, normalize
+
+CONVERTED, INT8_SUFFIX = "encoder.onnx", "_int8"
+"""What the converter makes: encoder.onnx or encoder_int8.onnx, and its weights, with `.data` after the name."""
+
+_ONNX_PLACES = ("onnx/model.onnx", "model.onnx")
+_ONNX_INT8_PLACES = ("onnx/model_int8.onnx", "onnx/model_quantized.onnx", "model_quantized.onnx")
+_HEAVY = (".safetensors", ".bin", ".onnx", ".data", ".onnx_data", ".h5", ".msgpack", ".ot", ".gguf")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A model's folder. What is wrong in it is a ModelError, raised where it is read.
+
+    Args:
+        model: the model on the machine.
+    """
+
+    model: LocalModel
+
+    @property
+    def path(self) -> Path:
+        """The folder itself."""
+        return self.model.path
+
+    @cached_property
+    def modules(self) -> list[tuple[str, Path]]:
+        """The modules' kinds, the last part of their classes' names, and folders, in order; Transformer is the first.
+
+        Raises:
+            ModelError: modules.json is missing or wrong.
+        """
+        path = self.path / "modules.json"
+        if not self.path.is_dir() or not path.exists():
+            raise ModelError(
+                f"{self.path} is no sentence-transformers folder: it has no modules.json, which says how tokens' "
+                "vectors become a text's; save the model with sentence-transformers, or add the file"
+            )
+        found = read_json(path)
+        try:
+            modules = [(module["type"].rpartition(".")[2], self.path / module["path"]) for module in found]
+        except (TypeError, KeyError, AttributeError):
+            raise ModelError(f"{path} is wrong; expected a list of objects with type and path") from None
+        if [kind for kind, _ in modules[:2]] != ["Transformer", "Pooling"]:
+            kinds = ", ".join(kind for kind, _ in modules) or "nothing"
+            raise ModelError(f"{path} has the modules {kinds}; expected Transformer, Pooling and what may follow")
+        return modules
+
+    @property
+    def transformer(self) -> Path:
+        """The transformer's folder: config.json, weights and tokenizer are there."""
+        return self.modules[0][1]
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The transformer's config.json."""
+        return read_object(self.transformer / "config.json")
+
+    def architecture(self) -> architectures.Architecture:
+        """The transformer's sizes.
+
+        Raises:
+            ModelError: it is of an architecture that is not converted.
+        """
+        return architectures.read(self.config, str(self.transformer / "config.json"))
+
+    @cached_property
+    def weights(self) -> list[Path]:
+        """The transformer's safetensors files; none where there are none."""
+        single = self.transformer / "model.safetensors"
+        if single.exists():
+            return [single]
+        index = self.transformer / "model.safetensors.index.json"
+        if not index.exists():
+            return []
+        names = read_object(index).get("weight_map")
+        if not isinstance(names, dict):
+            raise ModelError(f"{index} has no weight_map; copy it there again")
+        return sorted({self.transformer / str(name) for name in names.values()})
+
+    def engine_file(self, precision: str | None) -> Path | None:
+        """The ONNX file to run; None where there is none of that precision.
+
+        Args:
+            precision: int8 or float32; None where either will do, int8 first.
+        """
+        int8 = (CONVERTED.replace(".onnx", f"{INT8_SUFFIX}.onnx"), *_ONNX_INT8_PLACES)
+        float32 = (CONVERTED, *_ONNX_PLACES)
+        names = {"int8": int8, "float32": float32, None: (*int8, *float32)}[precision]
+        return next((self.transformer / name for name in names if (self.transformer / name).is_file()), None)
+
+    def companions(self) -> Iterator[Path]:
+        """All files but the transformer's weights and the manifest, which speaks of those."""
+        modules = [path for _, path in self.modules[1:]]
+        for path in sorted(self.path.rglob("*")):
+            hidden = any(part.startswith(".") for part in path.relative_to(self.path).parts)
+            heavy = path.suffix in _HEAVY and path.parent not in modules
+            if path.is_file() and not hidden and not heavy and path.name != "manifest.json":
+                yield path
+
+    @cached_property
+    def pooling(self) -> Pooling:
+        """How a text's vector is made of its tokens'."""
+        path = self.modules[1][1] / "config.json"
+        found = read_object(path)
+        unknown = [key for key in found if key.startswith("pooling_mode_") and found[key] and key not in POOLINGS]
+        modes = [key for key in POOLINGS if found.get(key)]
+        if isinstance(named := found.get("pooling_mode"), str):
+            modes = [key for key, (name, _) in POOLINGS.items() if name in re.split(r"[\s+_]*\+[\s+_]*|,", named)]
+        if unknown or not modes:
+            kinds = ", ".join(name for name, _ in POOLINGS.values())
+            raise ModelError(f"{path} asks for {', '.join(unknown) or 'no pooling that is known'}; expected {kinds}")
+        if not found.get("include_prompt", True) and self.prompt:
+            raise ModelError(f"{path} leaves prompts out of the pooling (include_prompt), which is not supported")
+        return Pooling(tuple(modes))
+
+    @cached_property
+    def after(self) -> list[Module]:
+        """What follows the pooling."""
+        return [self._module(kind, path) for kind, path in self.modules[2:]]
+
+    @cached_property
+    def dimensions(self) -> int:
+        """The length of a text's vector."""
+        path = self.modules[1][1] / "config.json"
+        width = read_object(path).get("word_embedding_dimension", read_object(path).get("embedding_dimension"))
+        if not isinstance(width, int):
+            raise ModelError(f"{path} has no word_embedding_dimension; expected the width of a token's vector")
+        found = width * len(self.pooling.modes)
+        for kind, folder in self.modules[2:]:
+            if kind == "Dense":
+                found = int(read_object(folder / "config.json").get("out_features", 0))
+        return found
+
+    def _module(self, kind: str, path: Path) -> Module:
+        if kind == "Normalize":
+            return normalize
+        if kind != "Dense":
+            raise ModelError(f"{self.path / 'modules.json'} has the module {kind}; expected Dense and Normalize only")
+        config = read_object(path / "config.json")
+        rows, columns = config.get("out_features"), config.get("in_features")
+        activation = str(config.get("activation_function", "Tanh")).rpartition(".")[2]
+        if activation not in ACTIVATIONS or not isinstance(rows, int) or not isinstance(columns, int):
+            known = ", ".join(ACTIVATIONS)
+            raise ModelError(
+                f"{path / 'config.json'} is wrong; expected in_features, out_features and activation_function, "
+                f"which is one of torch's {known}"
+            )
+        weights = Weights([path / "model.safetensors"])
+        bias = weights.tensor("linear.bias", rows) if config.get("bias", True) else None
+        return Dense(weights.tensor("linear.weight", rows, columns), bias, activation)
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """config_sentence_transformers.json."""
+        return read_object(self.path / "config_sentence_transformers.json", missing_ok=True)
+
+    @cached_property
+    def text_settings(self) -> dict[str, Any]:
+        """The transformer's sentence_bert_config.json, which had other names at times."""
+        names = ("sentence_bert_config.json", "sentence_roberta_config.json", "sentence_distilbert_config.json")
+        names += ("sentence_camembert_config.json", "sentence_xlm-roberta_config.json", "sentence_xlnet_config.json")
+        path = next((self.transformer / name for name in names if (self.transformer / name).exists()), None)
+        return read_object(path) if path else {}
+
+    @property
+    def prompt(self) -> str:
+        """What the model wants in front of every text; mostly nothing."""
+        name = self.settings.get("default_prompt_name")
+        return self.named_prompt(name) if isinstance(name, str) else ""
+
+    def named_prompt(self, name: str) -> str:
+        """One of the model's prompts.
+
+        Args:
+            name: its name, such as `query`.
+
+        Raises:
+            ModelError: it has no such prompt.
+        """
+        prompts = self.settings.get("prompts") or {}
+        if not isinstance(prompts, dict) or not isinstance(prompts.get(name), str):
+            known = ", ".join(map(repr, prompts)) or "none"
+            raise ModelError(
+                f"{self.path} has no prompt {name!r}; it has {known}, in config_sentence_transformers.json"
+            )
+        return str(prompts[name])
+
+    @cached_property
+    def shorter_dimensions(self) -> tuple[int, ...] | bool:
+        """The lengths to which vectors may be cut (Matryoshka): those of a list, any, or none, as the model says."""
+        listed = self.config.get("matryoshka_dimensions") or self.settings.get("matryoshka_dims")
+        if isinstance(listed, list) and all(isinstance(size, int) for size in listed):
+            return tuple(listed)
+        if self.config.get("is_matryoshka") is True:
+            return True
+        card = self.path / "README.md"
+        head = card.read_text(encoding="utf-8", errors="replace").split("\n---", 1)[0] if card.is_file() else ""
+        return "matryoshka" in head.lower()
+
+    @cached_property
+    def most_tokens(self) -> int:
+        """The most tokens of a text, special ones included, as the model says."""
+        found = self.text_settings.get("max_seq_length")
+        limits = [found] if isinstance(found, int) else []
+        limits.append(self.position_limit)
+        if not isinstance(found, int):
+            length = read_object(self.transformer / "tokenizer_config.json", missing_ok=True).get("model_max_length")
+            # Where there is no limit, the file has a number of 30 digits.
+            limits += [length] if isinstance(length, int) and length < 10**9 else []
+        return min(limits)
+
+    @property
+    def position_limit(self) -> int:
+        """The most tokens for which the transformer has positions."""
+        found = self.config.get("max_position_embeddings")
+        if self.config.get("model_type") in architectures.FAMILIES:
+            return self.architecture().positions
+        return found if isinstance(found, int) else 512

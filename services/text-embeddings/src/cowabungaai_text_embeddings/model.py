@@ -1,0 +1,143 @@
+"""One model: what is known of it before it is loaded, and what it does afterwards."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from cowabungaai_sdk.backend import Embeddings
+from cowabungaai_sdk.blocking import CancelToken, run_blocking
+from cowabungaai_sdk.errors import BackendUnavailableError, InvalidRequestError
+from cowabungaai_sdk.models import LocalModel, ModelError
+from cowabungaai_sdk.v1 import models_pb2
+from cowabungaai_sdk.v1.common_pb2 import Usage
+from cowabungaai_sdk.v1.embedding_pb2 import EmbeddingRequest
+from cowabungaai_text_embeddings.batching import Batcher, Vectors
+from cowabungaai_text_embeddings.config import Settings
+from cowabungaai_text_embeddings.engine import Engine
+from cowabungaai_text_embeddings.folder import Folder
+from cowabungaai_text_embeddings.machine import cpus
+from cowabungaai_text_embeddings.tokens import Reader
+
+MAX_BATCH_TOKENS = {"onnx": 1024, "torch": 16384}
+"""On a CPU larger batches are not faster: their numbers leave the cache."""
+
+
+class EmbeddingModel:
+    """A model of this service.
+
+    Args:
+        model: where it is.
+        settings: how it is used.
+
+    Raises:
+        ModelError: its folder is not what it should be, as far as that can be seen without reading weights.
+    """
+
+    def __init__(self, model: LocalModel, settings: Settings) -> None:
+        self.id = model.id
+        self._model = model
+        self._settings = settings
+        self._folder = Folder(model)
+        self._context = self._context_length()
+        self._dimensions = self._folder.dimensions
+        if settings.engine == "onnx" and self._folder.weights and self._folder.engine_file(settings.precision) is None:
+            self._folder.architecture()
+        self._reader: Reader | None = None
+        self._batcher: Batcher | None = None
+
+    def describe(self) -> models_pb2.Model:
+        """The model as the contract lists it."""
+        capabilities = (models_pb2.CAPABILITY_EMBEDDING, models_pb2.CAPABILITY_TOKEN_COUNT)
+        return self._model.describe(capabilities, self._context, self._dimensions)
+
+    def load(self) -> None:
+        """Reads the model. Blocks.
+
+        Raises:
+            ModelError: its files are not what they should be.
+        """
+        self._model.verify()
+        settings = self._settings
+        prompt = self._folder.prompt if settings.prompt is None else self._folder.named_prompt(settings.prompt)
+        self._reader = Reader(self._folder, self._context, prompt)
+        streams = settings.streams or 1
+        threads = settings.threads or max(1, cpus() // streams)
+        most = settings.max_batch_tokens or MAX_BATCH_TOKENS[settings.engine]
+        self._batcher = Batcher(_engine(self._folder, settings, threads), most, streams)
+
+    def close(self) -> None:
+        """Ends the engine's threads. Blocks."""
+        if self._batcher is not None:
+            self._batcher.close()
+
+    async def embed(self, request: EmbeddingRequest, readers: ThreadPoolExecutor) -> Embeddings:
+        """Embeds a request's inputs.
+
+        Args:
+            request: the inputs.
+            readers: threads that make tokens of texts.
+
+        Raises:
+            InvalidRequestError: an input is too long, has unknown tokens, or the dimensions are none of the model's.
+        """
+        reader, batcher = self._loaded()
+        dimensions = self._chosen_dimensions(request)
+        truncate = request.truncate if request.HasField("truncate") else self._settings.truncate
+        texts = await run_blocking(readers, reader.read, request.inputs, truncate)
+        vectors = await asyncio.wrap_future(batcher.submit(texts))
+        packed = await run_blocking(readers, _packed, vectors, dimensions)
+        return Embeddings(packed, Usage(prompt_tokens=sum(map(len, texts))))
+
+    async def count_tokens(self, text: str, readers: ThreadPoolExecutor) -> int:
+        """Counts the tokens of a text as the model would read it; see embed."""
+        reader, _ = self._loaded()
+        return await run_blocking(readers, reader.count, text)
+
+    def _loaded(self) -> tuple[Reader, Batcher]:
+        if self._reader is None or self._batcher is None:
+            raise BackendUnavailableError(f"the model {self.id!r} is not loaded")
+        return self._reader, self._batcher
+
+    def _context_length(self) -> int:
+        wanted, limit = self._settings.context_length, self._folder.position_limit
+        if wanted is not None and wanted > limit:
+            raise ModelError(f"context-length is {wanted}; {self._folder.path} has positions for {limit} tokens")
+        return wanted or self._folder.most_tokens
+
+    def _chosen_dimensions(self, request: EmbeddingRequest) -> int | None:
+        """How many dimensions are kept; None means all, as they are."""
+        if not request.HasField("dimensions") or request.dimensions == self._dimensions:
+            return None
+        wanted, most = request.dimensions, self._dimensions
+        allowed = self._folder.shorter_dimensions if self._settings.matryoshka is None else self._settings.matryoshka
+        if allowed is False:
+            message = (
+                f"the model {self.id!r} was not trained for shorter vectors; leave dimensions out, or ask for {most}"
+            )
+            raise InvalidRequestError(message, "dimensions")
+        if isinstance(allowed, tuple) and wanted not in allowed:
+            known = ", ".join(map(str, sorted({*allowed, most})))
+            raise InvalidRequestError(f"dimensions is {wanted}; expected one of {known}", "dimensions")
+        if wanted > most:
+            raise InvalidRequestError(f"dimensions is {wanted}; expected 1 to {most}", "dimensions")
+        return wanted
+
+
+def _packed(cancel: CancelToken, vectors: Vectors, dimensions: int | None) -> list[bytes]:
+    """Vectors as bytes, as vectors.pack makes them of numbers one by one; shortened ones are unit vectors again."""
+    if dimensions is None:
+        return [vector.astype("<f4", copy=False).tobytes() for vector in vectors]
+    short = [vector[:dimensions] for vector in vectors]
+    return [(vector / max(float(np.linalg.norm(vector)), 1e-12)).astype("<f4").tobytes() for vector in short]
+
+
+def _engine(folder: Folder, settings: Settings, threads: int) -> Engine:
+    # Imported by those who choose it: the other flavor has not got its packages.
+    if settings.engine == "torch":
+        from cowabungaai_text_embeddings.engine_torch import TorchEngine
+
+        return TorchEngine(folder, settings.precision, settings.device, threads)
+    from cowabungaai_text_embeddings.engine_onnx import OnnxEngine
+
+    return OnnxEngine(folder, settings.precision, threads)

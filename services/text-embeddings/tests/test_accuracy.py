@@ -1,0 +1,102 @@
+"""Vectors against a reference that is computed apart, for every architecture, pooling and precision."""
+
+import numpy as np
+import pytest
+
+import tiny
+from cowabungaai_sdk.models import locate
+from cowabungaai_text_embeddings.architectures import FAMILIES
+from cowabungaai_text_embeddings.convert import save
+from cowabungaai_text_embeddings.folder import Folder
+from cowabungaai_text_embeddings.pooling import POOLINGS
+from reference import Reference
+from support import cosines, embed
+
+pytestmark = pytest.mark.anyio
+
+TEXTS = [
+    "the cat sits on the mat",
+    "a dog runs fast on the street, a cat runs slow",
+    "sun",
+    "one two three one two three one two three one two three one two three one two three one two",
+    "the red house and the blue house",
+]
+SENTENCES = [
+    "How do I reset my password?",
+    "The cat sits on the mat and looks out of the window.",
+    "Quarterly revenue grew by 12 % while costs stayed flat, the company said on Tuesday.",
+    "def add(a, b):\n    return a + b",
+    "Photosynthesis turns light, water and carbon dioxide into sugar and oxygen.",
+    "hi",
+    "Der Zug nach Berlin fährt um acht Uhr.",
+    "1234567890 !!! ???",
+    "zebra quantum lamp overture nine gravel senate osmosis kettle brisk " * 12,
+    "Deploy the package and check that the pods are ready. " * 20,
+]
+LEAST = {"float32": 0.9999, "int8": 0.99}
+
+
+@pytest.mark.parametrize("precision", LEAST)
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+async def test_every_architecture(serve, tmp_path, family, precision):
+    folder = tiny.make(tmp_path / "tiny", family)
+    found = await embed(await serve(folder, precision=precision), TEXTS)
+    wanted = np.array([Reference(folder).embed(text) for text in TEXTS])
+    assert cosines(found, wanted).min() >= LEAST[precision]
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "pooling", [*((key,) for key in POOLINGS), ("pooling_mode_max_tokens", "pooling_mode_cls_token")]
+)
+async def test_every_pooling(serve, tmp_path, pooling):
+    folder = tiny.make(tmp_path / "tiny", pooling=pooling, normalize=False)
+    found = await embed(await serve(folder, precision="float32"), TEXTS)
+    np.testing.assert_allclose(found, [Reference(folder).embed(text) for text in TEXTS], atol=2e-5)
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu_new"])
+async def test_other_activations(serve, tmp_path, activation):
+    folder = tiny.make(tmp_path / "tiny", hidden_act=activation)
+    found = await embed(await serve(folder, precision="float32"), TEXTS)
+    np.testing.assert_allclose(found, [Reference(folder).embed(text) for text in TEXTS], atol=2e-5)
+
+
+async def test_dense_layer(serve, tmp_path):
+    folder = tiny.make(tmp_path / "tiny", dense=7)
+    client = await serve(folder, precision="float32")
+    found = await embed(client, TEXTS)
+    np.testing.assert_allclose(found, [Reference(folder).embed(text) for text in TEXTS], atol=2e-5)
+    assert [model.dimensions for model in await client.models()] == [7]
+
+
+@pytest.mark.parametrize("precision", LEAST)
+async def test_converted_folder_gives_the_same_vectors(serve, folder, tmp_path, precision):
+    save(Folder(locate(str(folder))), precision, tmp_path / "converted")
+    assert not list((tmp_path / "converted").glob("*.safetensors"))
+    client = await serve(f"plain={folder}", f"made={tmp_path / 'converted'}", precision=precision)
+    plain, made = [await embed(client, TEXTS, model=name) for name in ("plain", "made")]
+    np.testing.assert_allclose(made, plain, atol=1e-6)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("precision", LEAST)
+async def test_real_model(serve, real, precision):
+    found = await embed(await serve(f"real={real}", precision=precision), SENTENCES, model="real")
+    wanted = np.array([Reference(real).embed(text) for text in SENTENCES])
+    assert cosines(found, wanted).min() >= LEAST[precision]
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("precision", LEAST)
+async def test_related_sentences_are_nearer_than_unrelated_ones(serve, real, precision):
+    pairs = [
+        ("A man plays the guitar.", "Someone is making music on a guitar."),
+        ("The stock market fell sharply today.", "Share prices dropped a lot this day."),
+        ("How do I bake bread?", "What is the way to make a loaf in the oven?"),
+    ]
+    client = await serve(f"real={real}", precision=precision)
+    left, right = [await embed(client, list(texts), model="real") for texts in zip(*pairs, strict=True)]
+    likeness = left @ right.T
+    assert likeness.diagonal().min() > 0.5
+    assert (likeness - 2 * np.eye(len(pairs))).max() < 0.3
