@@ -8,7 +8,6 @@ from cowabungaai_sdk.models import locate
 from cowabungaai_text_embeddings.architectures import FAMILIES
 from cowabungaai_text_embeddings.convert import save
 from cowabungaai_text_embeddings.folder import Folder
-from cowabungaai_text_embeddings.pooling import POOLINGS
 from reference import Reference
 from support import cosines, embed
 
@@ -46,13 +45,26 @@ async def test_every_architecture(serve, tmp_path, family, precision):
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "pooling", [*((key,) for key in POOLINGS), ("pooling_mode_max_tokens", "pooling_mode_cls_token")]
-)
+@pytest.mark.parametrize("pooling", [*((key,) for key in tiny.POOLINGS), tuple(tiny.POOLINGS)[1::-1]])
 async def test_every_pooling(serve, tmp_path, pooling):
     folder = tiny.make(tmp_path / "tiny", pooling=pooling, normalize=False)
     found = await embed(await serve(folder, precision="float32"), TEXTS)
     np.testing.assert_allclose(found, [Reference(folder).embed(text) for text in TEXTS], atol=2e-5)
+
+
+@pytest.mark.parametrize(("given", "former"), [("max", ["max"]), (["lasttoken", "cls"], ["lasttoken", "cls"])])
+async def test_newer_form_of_the_pooling(serve, tmp_path, given, former):
+    folder = tiny.make(tmp_path / "tiny", normalize=False)
+    by_name = dict(
+        zip(("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"), tiny.POOLINGS, strict=True)
+    )
+    parts = []
+    for name in former:
+        tiny.write_json(folder / "1_Pooling/config.json", {by_name[name]: True})
+        parts.append([Reference(folder).embed(text) for text in TEXTS])
+    tiny.write_json(folder / "1_Pooling/config.json", {"embedding_dimension": tiny.WIDTH, "pooling_mode": given})
+    found = await embed(await serve(folder, precision="float32"), TEXTS)
+    np.testing.assert_allclose(found, np.concatenate(parts, axis=1), atol=2e-5)
 
 
 @pytest.mark.parametrize("activation", ["relu", "gelu_new"])

@@ -32,6 +32,14 @@ WORDS = [
     "three",
 ]
 VOCABULARY = ["[PAD]", "<pad>", "[UNK]", "[CLS]", "[SEP]", *WORDS, *"abcdefghijklmnopqrstuvwxyz"[1:]]
+POOLINGS = (
+    "pooling_mode_cls_token",
+    "pooling_mode_max_tokens",
+    "pooling_mode_mean_tokens",
+    "pooling_mode_mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens",
+    "pooling_mode_lasttoken",
+)
 WIDTH, HEADS, LAYERS, FEED, POSITIONS = 32, 4, 2, 64, 40
 
 

@@ -3,10 +3,10 @@
 from cowabungaai_llama_cpp.context import SCORED, Chunk
 from cowabungaai_llama_cpp.job import Ticket
 from cowabungaai_llama_cpp.sampler import Likelihood, Sampler
-from cowabungaai_llama_cpp.slots import Slot
+from cowabungaai_llama_cpp.slots import REREAD, Slot
 from cowabungaai_llama_cpp.text import TextStream
 
-LEAST = 4
+LEAST = 2 * REREAD
 """The least room for a piece of a prompt."""
 
 
@@ -54,9 +54,10 @@ class Answer:
             return Chunk(self.slot.sequence, position, (self.next,), last=True)
         prompt = self.job.prompt
         size = min(room, SCORED) if self.scored else room
-        if len(prompt) - self.read - size == 1:
-            # A single token is never read by itself: see slots.REREAD.
-            size -= 1
+        left = len(prompt) - self.read
+        if size < left < size + REREAD:
+            # A few tokens are never read by themselves.
+            size = max(left - REREAD, left // 2)
         tokens = prompt[self.read : self.read + size]
         last = self.read + len(tokens) == len(prompt)
         return Chunk(self.slot.sequence, position, tokens, scored=self.scored, last=last)

@@ -10,7 +10,7 @@ from cowabungaai_llama_cpp.config import CACHE_TYPES, LlamaConfig
 from cowabungaai_llama_cpp.weights import Weights
 from cowabungaai_sdk.models import ModelError
 
-SCORED = 16
+SCORED = 32
 """How many tokens of a prompt are scored in one step: a row of logits is as large as the vocabulary."""
 
 _FLASH_AUTO, _FLASH_OFF = -1, 0

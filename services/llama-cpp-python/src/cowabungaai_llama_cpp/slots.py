@@ -38,9 +38,12 @@ class Choice:
     length: int = 0
 
 
-REREAD = 2
-"""How many tokens of a prompt are read in any case. The last one's logits are needed; and llama.cpp adds up in another
-order for a single token than for several, so that an answer would depend on what the cache held."""
+REREAD = 16
+"""How many tokens of a prompt are read in any case, and at the least in one step.
+
+The last one's logits are needed. And llama.cpp adds up in another order for a few tokens (measured: less than 8) than
+for many, so that an answer would depend on how much of its prompt the cache held.
+"""
 
 
 def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:

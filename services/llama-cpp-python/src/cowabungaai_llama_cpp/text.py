@@ -38,8 +38,9 @@ class TextStream(Generic[T]):
         self._longest = max(map(len, stops), default=0)
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._held = ""
-        # The marks of tokens that were not released, each with the length that `_held` had after its token.
-        self._marks: list[tuple[int, T]] = []
+        # The marks that were not released, with where their tokens begin and end in `_held`; a token of which some text
+        # was released begins before it.
+        self._marks: list[tuple[int, int, T]] = []
 
     def feed(self, piece: bytes, mark: T | None = None, *, stops: bool = True) -> Released[T]:
         """Adds a token.
@@ -52,7 +53,7 @@ class TextStream(Generic[T]):
         before = len(self._held)
         self._held += self._decode(piece)
         if mark is not None:
-            self._marks.append((len(self._held), mark))
+            self._marks.append((before, len(self._held), mark))
         if not self._stops:
             return self._release(len(self._held))
         if not stops:
@@ -68,7 +69,7 @@ class TextStream(Generic[T]):
     def flush(self) -> Released[T]:
         """Releases what was held back, now that the answer has ended; an incomplete character is dropped."""
         found = self._release(len(self._held))
-        found.marks += [mark for _, mark in self._marks]
+        found.marks += [mark for _, _, mark in self._marks]
         self._marks.clear()
         return found
 
@@ -89,11 +90,10 @@ class TextStream(Generic[T]):
         if cut_off:
             self._held = ""
             # A token of which some text remains is part of the answer; the later ones are not.
-            ends = [0, *(end for end, _ in self._marks)]
-            marks = [mark for begin, (_, mark) in zip(ends, self._marks, strict=False) if begin < length]
+            marks = [mark for begin, _, mark in self._marks if begin < length]
             self._marks.clear()
             return Released(text, marks)
-        count = sum(end <= length for end, _ in self._marks)
-        marks = [mark for _, mark in self._marks[:count]]
-        self._marks = [(end - length, mark) for end, mark in self._marks[count:]]
+        count = sum(end <= length for _, end, _ in self._marks)
+        marks = [mark for _, _, mark in self._marks[:count]]
+        self._marks = [(begin - length, end - length, mark) for begin, end, mark in self._marks[count:]]
         return Released(text, marks)

@@ -1,6 +1,5 @@
 """A sentence-transformers model's folder: what its files say of the transformer, and of what comes after it."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,8 +8,9 @@ from typing import Any
 
 from cowabungaai_sdk.models import LocalModel, ModelError
 from cowabungaai_text_embeddings import architectures
-from cowabungaai_text_embeddings.files import Weights, read_json, read_object
-from cowabungaai_text_embeddings.pooling import ACTIVATIONS, POOLINGS, Dense, Module, Pooling, normalize
+from cowabungaai_text_embeddings.files import read_json, read_object
+from cowabungaai_text_embeddings.modules import read_module, read_pooling, read_shape, read_width
+from cowabungaai_text_embeddings.pooling import Module, Pooling
 
 CONVERTED, INT8_SUFFIX = "encoder.onnx", "_int8"
 """What the converter makes: encoder.onnx or encoder_int8.onnx, and its weights, with `.data` after the name."""
@@ -113,54 +113,30 @@ class Folder:
     @cached_property
     def pooling(self) -> Pooling:
         """How a text's vector is made of its tokens'."""
-        path = self.modules[1][1] / "config.json"
-        found = read_object(path)
-        unknown = [key for key in found if key.startswith("pooling_mode_") and found[key] and key not in POOLINGS]
-        modes = [key for key in POOLINGS if found.get(key)]
-        if isinstance(named := found.get("pooling_mode"), str):
-            modes = [key for key, (name, _) in POOLINGS.items() if name in re.split(r"[\s+_]*\+[\s+_]*|,", named)]
-        if unknown or not modes:
-            kinds = ", ".join(name for name, _ in POOLINGS.values())
-            raise ModelError(f"{path} asks for {', '.join(unknown) or 'no pooling that is known'}; expected {kinds}")
-        if not found.get("include_prompt", True) and self.prompt:
-            raise ModelError(f"{path} leaves prompts out of the pooling (include_prompt), which is not supported")
-        return Pooling(tuple(modes))
+        return read_pooling(self.modules[1][1] / "config.json")
+
+    @property
+    def pools_prompts(self) -> bool:
+        """Whether the tokens of prompts count in the pooling as those of texts do."""
+        return read_object(self.modules[1][1] / "config.json").get("include_prompt", True) is not False
 
     @cached_property
     def after(self) -> list[Module]:
-        """What follows the pooling."""
-        return [self._module(kind, path) for kind, path in self.modules[2:]]
+        """What follows the pooling.
+
+        Raises:
+            ModelError: it is nothing that is known, or its files are wrong.
+        """
+        return [read_module(kind, path) for kind, path in self.modules[2:]]
 
     @cached_property
     def dimensions(self) -> int:
         """The length of a text's vector."""
-        path = self.modules[1][1] / "config.json"
-        width = read_object(path).get("word_embedding_dimension", read_object(path).get("embedding_dimension"))
-        if not isinstance(width, int):
-            raise ModelError(f"{path} has no word_embedding_dimension; expected the width of a token's vector")
-        found = width * len(self.pooling.modes)
+        found = read_width(self.modules[1][1] / "config.json") * len(self.pooling.modes)
         for kind, folder in self.modules[2:]:
             if kind == "Dense":
-                found = int(read_object(folder / "config.json").get("out_features", 0))
+                found = read_shape(folder / "config.json")[0]
         return found
-
-    def _module(self, kind: str, path: Path) -> Module:
-        if kind == "Normalize":
-            return normalize
-        if kind != "Dense":
-            raise ModelError(f"{self.path / 'modules.json'} has the module {kind}; expected Dense and Normalize only")
-        config = read_object(path / "config.json")
-        rows, columns = config.get("out_features"), config.get("in_features")
-        activation = str(config.get("activation_function", "Tanh")).rpartition(".")[2]
-        if activation not in ACTIVATIONS or not isinstance(rows, int) or not isinstance(columns, int):
-            known = ", ".join(ACTIVATIONS)
-            raise ModelError(
-                f"{path / 'config.json'} is wrong; expected in_features, out_features and activation_function, "
-                f"which is one of torch's {known}"
-            )
-        weights = Weights([path / "model.safetensors"])
-        bias = weights.tensor("linear.bias", rows) if config.get("bias", True) else None
-        return Dense(weights.tensor("linear.weight", rows, columns), bias, activation)
 
     @cached_property
     def settings(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What this machine, or the container on it, can do."""
 
+import ctypes
 import os
 import platform
 from pathlib import Path
@@ -23,3 +24,10 @@ def cpus() -> int:
     except (OSError, ValueError):
         return allowed
     return allowed if quota == "max" else max(1, min(allowed, round(int(quota) / int(period))))
+
+
+def return_memory() -> None:
+    """Gives memory that was freed back to the system; the C library would keep what a conversion has taken."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

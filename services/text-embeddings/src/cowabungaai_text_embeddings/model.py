@@ -16,11 +16,12 @@ from cowabungaai_text_embeddings.batching import Batcher, Vectors
 from cowabungaai_text_embeddings.config import Settings
 from cowabungaai_text_embeddings.engine import Engine
 from cowabungaai_text_embeddings.folder import Folder
-from cowabungaai_text_embeddings.machine import cpus
+from cowabungaai_text_embeddings.machine import cpus, return_memory
 from cowabungaai_text_embeddings.tokens import Reader
 
-MAX_BATCH_TOKENS = {"onnx": 1024, "torch": 16384}
-"""On a CPU larger batches are not faster: their numbers leave the cache."""
+TORCH_BATCH_TOKENS = 16384
+ONNX_BATCH_TOKENS, ONNX_BATCH_TOKENS_A_THREAD = 512, 256
+"""On a CPU larger batches are not faster, since their numbers leave the cache, and take more memory."""
 
 
 class EmbeddingModel:
@@ -60,11 +61,15 @@ class EmbeddingModel:
         self._model.verify()
         settings = self._settings
         prompt = self._folder.prompt if settings.prompt is None else self._folder.named_prompt(settings.prompt)
+        if prompt and not self._folder.pools_prompts:
+            raise ModelError(f"{self._folder.path} leaves prompts out of its pooling, which is not supported")
         self._reader = Reader(self._folder, self._context, prompt)
         streams = settings.streams or 1
         threads = settings.threads or max(1, cpus() // streams)
-        most = settings.max_batch_tokens or MAX_BATCH_TOKENS[settings.engine]
+        usual = max(ONNX_BATCH_TOKENS, threads * ONNX_BATCH_TOKENS_A_THREAD)
+        most = settings.max_batch_tokens or (usual if settings.engine == "onnx" else TORCH_BATCH_TOKENS)
         self._batcher = Batcher(_engine(self._folder, settings, threads), most, streams)
+        return_memory()
 
     def close(self) -> None:
         """Ends the engine's threads. Blocks."""

@@ -50,15 +50,15 @@ def last(hidden: Floats, mask: Ints) -> Floats:
     return hidden[np.arange(len(hidden)), mask.sum(1) - 1]
 
 
-# In the order in which sentence-transformers puts several of them together, by the names of its configuration.
-POOLINGS: dict[str, tuple[str, Callable[[Floats, Ints], Floats]]] = {
-    "pooling_mode_cls_token": ("cls", first),
-    "pooling_mode_max_tokens": ("max", largest),
-    "pooling_mode_mean_tokens": ("mean", mean),
-    "pooling_mode_mean_sqrt_len_tokens": ("mean_sqrt_len_tokens", mean_sqrt_len),
-    "pooling_mode_weightedmean_tokens": ("weightedmean", weightedmean),
-    "pooling_mode_lasttoken": ("lasttoken", last),
+POOLINGS: dict[str, Callable[[Floats, Ints], Floats]] = {
+    "cls": first,
+    "max": largest,
+    "mean": mean,
+    "mean_sqrt_len_tokens": mean_sqrt_len,
+    "weightedmean": weightedmean,
+    "lasttoken": last,
 }
+"""By sentence-transformers' names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +66,14 @@ class Pooling:
     """One vector a text.
 
     Args:
-        modes: keys of POOLINGS; the vectors of several are put one after the other.
+        modes: keys of POOLINGS; the vectors of several stand one after the other.
     """
 
     modes: tuple[str, ...]
 
     def __call__(self, hidden: Floats, mask: Ints) -> Floats:
         """Pools; see mean."""
-        found = [function(hidden, mask) for key, (_, function) in POOLINGS.items() if key in self.modes]
+        found = [POOLINGS[mode](hidden, mask) for mode in self.modes]
         return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
 
 

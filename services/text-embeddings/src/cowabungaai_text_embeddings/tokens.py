@@ -12,7 +12,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from cowabungaai_sdk.blocking import CancelToken
-from cowabungaai_sdk.errors import InvalidRequestError
+from cowabungaai_sdk.errors import BackendFailedError, InvalidRequestError
 from cowabungaai_sdk.models import ModelError
 from cowabungaai_sdk.v1.common_pb2 import TextInput
 from cowabungaai_text_embeddings.engine import Tokens
@@ -77,6 +77,7 @@ class Reader:
 
         Raises:
             InvalidRequestError: an input is too long, or has a token that is not in the vocabulary.
+            BackendFailedError: the tokenizer is not the model's.
         """
         found: list[Tokens] = []
         for chunk in _chunks(inputs):
@@ -158,7 +159,10 @@ class Reader:
                 count = len(ids) + len(self._before) + len(self._after)
                 raise _too_long(f"the input has {count} tokens or more", self.context, param)
             ids = ids[: self._room]
-        return np.array([*self._before, *ids, *self._after], np.int32)
+        found = np.array([*self._before, *ids, *self._after], np.int32)
+        if (largest := int(found.max())) >= self._vocabulary:
+            raise BackendFailedError(f"the tokenizer made token {largest}; the model has {self._vocabulary} of them")
+        return found
 
 
 def _too_long(what: str, context: int, param: str) -> InvalidRequestError:

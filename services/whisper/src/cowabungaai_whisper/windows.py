@@ -77,6 +77,7 @@ class Frames:
         self._ended = False
         self._length_told = False
         self._loudest = -np.inf
+        self._made: tuple[int, int, Mel] | None = None
         self._last = -STEP
         self._short_steps = 0
         self._hold(0, WINDOW + MARGIN)
@@ -149,10 +150,11 @@ class Frames:
             begin += WINDOW
 
     def _mel(self, begin: int, end: int) -> Mel:
-        before = min(MARGIN, begin - self._first)
-        last = end + MARGIN
-        part = self._part(begin - before, last)
-        mel = self._extractor(part)[:, before : before + end - begin]
-        # The extractor knows the loudest of this part only; faster-whisper's goes by that of the whole sound.
-        self._loudest = max(self._loudest, float(mel.max(initial=-np.inf)))
-        return np.maximum(mel, np.float32(self._loudest - RANGE))
+        # The first window is asked for twice: its language is found out before its text.
+        if self._made is None or self._made[:2] != (begin, end):
+            before = min(MARGIN, begin - self._first)
+            mel = self._extractor(self._part(begin - before, end + MARGIN))[:, before : before + end - begin]
+            # The extractor knows the loudest of this part only; faster-whisper's goes by that of the whole sound.
+            self._loudest = max(self._loudest, float(mel.max(initial=-np.inf)))
+            self._made = (begin, end, np.maximum(mel, np.float32(self._loudest - RANGE)))
+        return self._made[2]
