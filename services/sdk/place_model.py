@@ -9,10 +9,10 @@ import json
 import shutil
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 
@@ -39,7 +39,8 @@ def place(model: Mapping[str, Any], wheels: Path, target: Path) -> Manifest:
     staging.mkdir(parents=True)
     try:
         with ExitStack() as stack:
-            found = _members([stack.enter_context(zipfile.ZipFile(file)) for file in sorted(wheels.glob("*.whl"))])
+            archives = [stack.enter_context(zipfile.ZipFile(file)) for file in sorted(wheels.glob("*.whl"))]
+            found = {name: archive for archive in archives for name in archive.namelist()}
             for file, described in zip(manifest.files, model["files"], strict=True):
                 parts = described.get("parts") or [f"{model.get('wheel_folder', '')}/{file.path}"]
                 _join(parts, found, staging / file.path, file)
@@ -64,20 +65,15 @@ def manifest_of(model: Mapping[str, Any]) -> Manifest:
     return Manifest(model["id"], model["licence"], files, **known)
 
 
-def _members(archives: list[zipfile.ZipFile]) -> dict[str, tuple[zipfile.ZipFile, str]]:
-    return {name: (archive, name) for archive in archives for name in archive.namelist()}
-
-
-def _join(parts: list[str], found: Mapping[str, tuple[zipfile.ZipFile, str]], target: Path, file: ModelFile) -> None:
+def _join(parts: list[str], found: Mapping[str, zipfile.ZipFile], target: Path, file: ModelFile) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     digest, size = hashlib.sha256(), 0
     with target.open("wb") as sink:
         for part in parts:
             if part not in found:
                 raise ModelError(f"no wheel holds {part}, a part of {file.path}")
-            archive, name = found[part]
-            with archive.open(name) as source:
-                for chunk in _chunks(source):
+            with found[part].open(part) as source:
+                while chunk := source.read(CHUNK):
                     digest.update(chunk)
                     size += len(chunk)
                     sink.write(chunk)
@@ -86,12 +82,6 @@ def _join(parts: list[str], found: Mapping[str, tuple[zipfile.ZipFile, str]], ta
             f"{file.path} is not as expected: {file.size} bytes of sha256 {file.sha256}, "
             f"found {size} bytes of sha256 {digest.hexdigest()}"
         )
-
-
-def _chunks(source: Any) -> Iterator[bytes]:
-    stream: BinaryIO = source
-    while chunk := stream.read(CHUNK):
-        yield chunk
 
 
 if __name__ == "__main__":

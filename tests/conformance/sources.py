@@ -12,7 +12,7 @@ from pathlib import Path
 
 from conformance.target import Target
 
-START_S = 120
+START_S = 60
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from cowabunga.paths import run_home
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="running a container needs root")
 UNPRIVILEGED = 65532
-START_SECONDS = 90
+START_SECONDS = 30
 
 
 def unpack(archive: Path, target: Path) -> dict[str, object]:

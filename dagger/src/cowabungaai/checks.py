@@ -10,7 +10,18 @@ from cowabungaai.errors import TestFailureError
 from cowabungaai.images import USER, build_with
 from cowabungaai.models import default_model
 from cowabungaai.sources import Project
-from cowabungaai.wheels import BUILD_IMAGE, LOCK, PLACED, SITE, code_stage, downloaded, packages_stage, split_lock
+from cowabungaai.wheels import (
+    BUILD_IMAGE,
+    GPU_LOCK,
+    LOCK,
+    PLACED,
+    SITE,
+    code_stage,
+    downloaded,
+    packages_stage,
+    split_lock,
+    text_file,
+)
 
 # Python's user site, which may hold the .pth file by which coverage measures the processes that tests start.
 USER_BASE = "/opt/test"
@@ -87,6 +98,6 @@ async def read_wheels(project: Project, spec: ServiceSpec) -> dagger.Directory:
         project: Sources and catalog.
         spec: The service.
     """
-    lock = await project.source.file(f"services/{spec.name}/requirements-gpu.lock").contents()
+    lock = await project.source.file(f"services/{spec.name}/{GPU_LOCK}").contents()
     entries, _ = split_lock(lock, spec.test_wheels)
-    return downloaded(dag.directory().with_new_file("lock", entries).file("lock"))
+    return downloaded(text_file(entries))

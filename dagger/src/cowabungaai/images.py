@@ -15,6 +15,7 @@ from cowabungaai.sources import Project
 from cowabungaai.wheels import (
     BUILD_IMAGE,
     BUILT_AT,
+    GPU_LOCK,
     LOCK,
     NOW,
     SOURCE_DATE_EPOCH,
@@ -23,6 +24,7 @@ from cowabungaai.wheels import (
     code_stage,
     dependencies_stages,
     shell,
+    with_apt,
 )
 
 RUNTIME = "toolchain/images/runtime"
@@ -59,11 +61,7 @@ async def runtime_stage(project: Project, spec: ServiceSpec, platform: dagger.Pl
         "locked": project.locked,
     }
     return (
-        dag.container(platform=platform)
-        .from_(BUILD_IMAGE)
-        .with_mounted_cache(
-            "/var/lib/apt/lists", dag.cache_volume("cowabungaai-apt"), sharing=dagger.CacheSharingMode.LOCKED
-        )
+        with_apt(dag.container(platform=platform).from_(BUILD_IMAGE))
         .with_mounted_file("/assemble.py", dag.current_module().source().file("src/cowabungaai/assemble.py"))
         .with_mounted_file("/runtime.lock", project.source.file(f"{RUNTIME}.lock"))
         .with_new_file("/request.json", json.dumps(request))
@@ -94,7 +92,7 @@ async def build(
         CatalogError: There is no such service or flavor.
     """
     spec = project.catalog.check_flavor(name, flavor)
-    return await build_with(project, spec, LOCK if flavor == "cpu" else f"requirements-{flavor}.lock", platform)
+    return await build_with(project, spec, GPU_LOCK if flavor == "gpu" else LOCK, platform)
 
 
 async def build_with(

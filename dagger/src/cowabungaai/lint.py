@@ -161,7 +161,9 @@ async def _packages(source: dagger.Directory, lock: str) -> dagger.Directory:
     Those that would have to be compiled are left out; mypy.ini says so, too.
     """
     described = f"{lock.rpartition('/')[0]}/service.yaml"
-    compiled = compiled_packages(await source.file(described).contents(), described) if "services/" in lock else []
+    compiled = (
+        compiled_packages(await source.file(described).contents(), described) if lock.startswith("services/") else []
+    )
     _, wheels_only = split_lock(await source.file(lock).contents(), compiled)
     return (
         builder(source, None)

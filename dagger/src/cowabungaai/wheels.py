@@ -15,6 +15,7 @@ from cowabungaai.sources import service_directory
 
 BUILD_IMAGE = "python:3.13-slim-trixie"
 LOCK = "requirements.lock"
+GPU_LOCK = "requirements-gpu.lock"
 UV_LOCK = "toolchain/requirements/uv-program.lock"
 BUILD_LOCK = "services/requirements-build.lock"
 # Where Debian's Python looks for packages that are not Debian's.
@@ -46,6 +47,12 @@ def builder(source: dagger.Directory, platform: dagger.Platform | None) -> dagge
         .with_mounted_file("/locks/build.lock", source.file(BUILD_LOCK))
         .with_exec(["pip", "install", "--quiet", "--require-hashes", "-r", "/locks/uv.lock", "-r", "/locks/build.lock"])
     )
+
+
+def with_apt(container: dagger.Container) -> dagger.Container:
+    """A container whose apt keeps its lists between runs; one at a time may use them."""
+    lists = dag.cache_volume("cowabungaai-apt")
+    return container.with_mounted_cache("/var/lib/apt/lists", lists, sharing=dagger.CacheSharingMode.LOCKED)
 
 
 def shell(script: str) -> list[str]:
@@ -107,8 +114,8 @@ async def dependencies_stages(
     for patterns in spec.layers:
         entries, rest = split_lock(rest, patterns)
         if entries:
-            stages.append(packages_stage(source, _file(entries), platform, left_out=spec.left_out))
-    stages.append(packages_stage(source, _file(rest), platform, compiled=compiled, left_out=spec.left_out))
+            stages.append(packages_stage(source, text_file(entries), platform, left_out=spec.left_out))
+    stages.append(packages_stage(source, text_file(rest), platform, compiled=compiled, left_out=spec.left_out))
     return stages
 
 
@@ -126,10 +133,7 @@ def compiled_wheels(
     assert spec.compiled is not None  # noqa: S101 - the caller looked
     tools = source.file(f"services/{spec.name}/requirements-compile.lock")
     stage = (
-        builder(source, platform)
-        .with_mounted_cache(
-            "/var/lib/apt/lists", dag.cache_volume("cowabungaai-apt"), sharing=dagger.CacheSharingMode.LOCKED
-        )
+        with_apt(builder(source, platform))
         .with_exec(shell(f"apt-get update -q\napt-get install -qy --no-install-recommends {' '.join(COMPILER)}"))
         .with_mounted_file("/locks/compile.lock", tools)
         .with_exec(["pip", "install", "--quiet", "--require-hashes", "-r", "/locks/compile.lock"])
@@ -138,7 +142,7 @@ def compiled_wheels(
         stage = stage.with_env_variable(name, value)
     command = ["pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-cache-dir", "--require-hashes"]
     return (
-        stage.with_mounted_file("/locks/compiled.lock", _file(entries))
+        stage.with_mounted_file("/locks/compiled.lock", text_file(entries))
         .with_exec([*command, "--wheel-dir", "/wheels", "-r", "/locks/compiled.lock"])
         .directory("/wheels")
     )
@@ -201,5 +205,6 @@ def downloaded(lock: dagger.File) -> dagger.Directory:
     return stage.with_exec([*download, "-r", "/download.lock"]).directory("/wheels")
 
 
-def _file(text: str) -> dagger.File:
+def text_file(text: str) -> dagger.File:
+    """A file with this content."""
     return dag.directory().with_new_file("file", text).file("file")

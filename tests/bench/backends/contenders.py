@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.gateway import probe
-from bench.gateway.processes import Fleet, Started, accepts, free_port
+from bench import probe
+from bench.processes import Fleet, Started, accepts, free_port
 from cowabunga import models, services
 from cowabunga.errors import JobError
 from cowabunga.paths import CHECKOUT, logs

@@ -10,7 +10,7 @@ from bench.backends.contenders import Ground, Running
 from bench.backends.matches import Match
 from bench.backends.report import Measure, Memory, Section, Series
 from bench.gateway.measure import turns
-from bench.gateway.processes import Fleet
+from bench.processes import Fleet
 from cowabunga import console
 from cowabunga.paths import logs
 

@@ -19,7 +19,7 @@ import grpc
 from cowabungaai_sdk.v1.chat_pb2 import ROLE_USER, ChatMessage, ChatRequest, ContentPart
 from cowabungaai_sdk.v1.chat_pb2_grpc import ChatServiceStub
 
-from bench.gateway import probe
+from bench import probe
 
 CONNECTIONS = 16
 TIMEOUT_SECONDS = 60.0

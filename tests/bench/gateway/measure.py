@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from bench.gateway import load, probe
+from bench import probe
+from bench.gateway import load
 from bench.gateway.load import Load
-from bench.gateway.processes import Fleet
 from bench.gateway.report import Cell, LoadResult, Memory, TargetReport, figures
 from bench.gateway.targets import Ground, Running, Target
+from bench.processes import Fleet
 from cowabunga import console, gotools
 from cowabunga.paths import logs
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from bench.ends import exit_codes
 from bench.gateway.measure import MODULE
-from bench.gateway.processes import free_port
+from bench.processes import free_port
 from cowabunga import console, gotools, services, store
 from cowabunga.errors import JobError
 from cowabunga.paths import CHECKOUT

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx
 
-from bench.gateway import probe
-from bench.gateway.processes import Fleet, Started, accepts, free_port
+from bench import probe
+from bench.processes import Fleet, Started, accepts, free_port
 from cowabunga import services
 from cowabunga.errors import CowabungaError, JobError, UsageError
 from cowabunga.python_tools import REQUIREMENTS

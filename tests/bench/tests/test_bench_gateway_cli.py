@@ -15,9 +15,9 @@ from typer.testing import CliRunner, Result
 
 from bench import __main__ as command
 from bench.gateway import measure, targets
-from bench.gateway.processes import Fleet, free_port
 from bench.gateway.report import GatewayReport
 from bench.gateway.targets import TARGETS, Ground, Running, choose
+from bench.processes import Fleet, free_port
 from cowabunga import services
 from cowabunga.errors import MirrorError, UsageError
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.gateway import probe
-from bench.gateway.processes import Fleet, accepts, free_port
+from bench import probe
 from bench.gateway.targets import Running
+from bench.processes import Fleet, accepts, free_port
 from cowabunga.errors import JobError
 
 # Ends only when killed, and so does its child.
@@ -34,7 +34,7 @@ def alive(pid: int) -> bool:
 
 
 def test_everything_ends_with_the_fleet_also_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.gateway.processes.GRACE_SECONDS", 0.2)
+    monkeypatch.setattr("bench.processes.GRACE_SECONDS", 0.2)
     noted = tmp_path / "child"
     with suppress(KeyboardInterrupt), Fleet(tmp_path, os.environ) as fleet:
         started = fleet.start("stubborn", [sys.executable, "-c", STUBBORN, noted])

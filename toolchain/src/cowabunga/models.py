@@ -146,7 +146,7 @@ def _fetch(entry: Entry) -> None:
     with (
         store.locked(f"model-{entry.service}-{entry.id}"),
         console.step(title, f"model-{entry.id}"),
-        tempfile.TemporaryDirectory(dir=_made(cache_home() / "models"), prefix=".wheels-") as wheels,
+        tempfile.TemporaryDirectory(dir=_made(folder()), prefix=".wheels-") as wheels,
     ):
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-cache-dir", "--require-hashes"]
         lock = FOLDER / entry.service / LOCK
@@ -208,7 +208,7 @@ def add(path: Path, service: str, model_id: str | None, licence: str, source: st
         staging = _made(target.parent) / f".{name}.part"
         store.remove(staging)
         try:
-            _copy(path, staging)
+            _copy(path, staging, placing.NAME)
             manifest = placing.manifests.describe(staging, name, licence, source=source)
             (staging / placing.NAME).write_text(manifest.to_json())
             store.remove(target)
@@ -248,9 +248,11 @@ def ensure(service: str) -> list[Entry]:
     def here() -> list[Entry]:
         return [entry for entry in entries(service) if entry.state == "here"]
 
-    if not here() and services.describe(service).get("model"):
+    found = here()
+    if not found and services.describe(service).get("model"):
         fetch([service])
-    return here()
+        found = here()
+    return found
 
 
 def arguments_for(service: str, arguments: list[str]) -> list[str]:
@@ -277,12 +279,12 @@ def settings_of(service: str) -> dict[str, str]:
     return {name: value for name, value in variables.items() if name not in os.environ}
 
 
-def _copy(path: Path, target: Path) -> None:
+def _copy(path: Path, target: Path, without: str) -> None:
     if path.is_file():
         target.mkdir(parents=True)
         shutil.copyfile(path, target / path.name)
     else:
-        shutil.copytree(path, target, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns("manifest.json"))
+        shutil.copytree(path, target, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns(without))
 
 
 def _made(path: Path) -> Path:

@@ -9,7 +9,7 @@ from cowabungaai_llama_cpp.config import CACHE_TYPES, DEFAULT_CONTEXT, LlamaConf
 from cowabungaai_llama_cpp.cpus import usable_cpus
 from cowabungaai_llama_cpp.templates import names
 from cowabungaai_sdk import models
-from cowabungaai_sdk.serve import add_setting, run
+from cowabungaai_sdk.serve import add_setting, boolean, run
 
 MAX_PARALLEL = 64
 MAX_BATCH = 8192
@@ -39,11 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_setting(
         parser, "cache-type-v", _cache_type, defaults.cache_type_v, f"values in the cache: {', '.join(CACHE_TYPES)}"
     )
-    add_setting(parser, "swa-full", _boolean, "false", "true: keep what left a sliding window, for more cache hits")
+    add_setting(parser, "swa-full", boolean, "false", "true: keep what left a sliding window, for more cache hits")
     add_setting(
         parser,
         "reproducible",
-        _boolean,
+        boolean,
         "true",
         "false: faster for long prompts, but answers depend on what else is being answered",
     )
@@ -103,13 +103,6 @@ def _cache_type(text: str) -> str:
     if text not in CACHE_TYPES:
         raise argparse.ArgumentTypeError(f"{text!r} is no type of the cache; expected one of {', '.join(CACHE_TYPES)}")
     return text
-
-
-def _boolean(text: str) -> bool:
-    values = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if text.lower() not in values:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
-    return values[text.lower()]
 
 
 if __name__ == "__main__":

@@ -2,22 +2,12 @@
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 from cowabungaai_llama_cpp.templates import ChatTemplate, RefusedError
+from cowabungaai_sdk import templates
 from cowabungaai_sdk.errors import InvalidRequestError
-from cowabungaai_sdk.v1 import chat_pb2
-from cowabungaai_sdk.v1.chat_pb2 import ChatMessage, Tool, ToolCall
-
-ROLES = {
-    chat_pb2.ROLE_SYSTEM: "system",
-    # OpenAI's newer name; no template knows it.
-    chat_pb2.ROLE_DEVELOPER: "system",
-    chat_pb2.ROLE_USER: "user",
-    chat_pb2.ROLE_ASSISTANT: "assistant",
-    chat_pb2.ROLE_TOOL: "tool",
-}
+from cowabungaai_sdk.v1.chat_pb2 import ChatMessage, Tool
 
 INSTRUCTION = """You can call these functions:
 {tools}
@@ -61,8 +51,8 @@ def write(
     Raises:
         InvalidRequestError: a message has a file, or the template cannot write the conversation.
     """
-    found = [_message(message, f"{param}[{index}]") for index, message in enumerate(messages)]
-    offered = [function(tool) for tool in tools]
+    found = [templates.message(message, _text(message, f"{param}[{index}]")) for index, message in enumerate(messages)]
+    offered = [templates.function(tool) for tool in tools]
     if not template.knows_tools:
         found = _without_tools(found, offered)
         offered = []
@@ -70,37 +60,6 @@ def write(
         return template.render(found, offered or None, **variables)
     except RefusedError as error:
         raise InvalidRequestError(f"the model's chat template cannot write {param}: {error}", param) from error
-
-
-def function(tool: Tool) -> dict[str, Any]:
-    """A tool as OpenAI has it.
-
-    Args:
-        tool: as the contract has it.
-    """
-    parameters = json.loads(tool.parameters) if tool.HasField("parameters") else {"type": "object", "properties": {}}
-    described: dict[str, Any] = {"name": tool.name, "description": tool.description, "parameters": parameters}
-    return {"type": "function", "function": described}
-
-
-def _message(message: ChatMessage, where: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"role": ROLES[message.role], "content": _text(message, where)}
-    if message.name:
-        found["name"] = message.name
-    if message.tool_call_id:
-        found["tool_call_id"] = message.tool_call_id
-    if message.reasoning:
-        found["reasoning_content"] = message.reasoning
-    if message.tool_calls:
-        found["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": _called(call),
-            }
-            for call in message.tool_calls
-        ]
-    return found
 
 
 def _text(message: ChatMessage, where: str) -> str:
@@ -116,14 +75,6 @@ def _text(message: ChatMessage, where: str) -> str:
                     f"the model reads text only, and this part is of the kind {kind}", f"{where}.content[{index}]"
                 )
     return "\n".join(texts) if len(texts) > 1 else "".join(texts)
-
-
-def _called(call: ToolCall) -> dict[str, Any]:
-    """A call as templates expect it: the arguments are an object; what is no JSON stays a text."""
-    arguments: Any = call.arguments
-    with suppress(ValueError, RecursionError):
-        arguments = json.loads(call.arguments)
-    return {"name": call.name, "arguments": arguments}
 
 
 def _without_tools(messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cowabungaai_sdk import manifest as manifests
 from cowabungaai_sdk.manifest import Manifest, ModelError
-from cowabungaai_sdk.serve import add_setting
+from cowabungaai_sdk.serve import add_setting, boolean
 from cowabungaai_sdk.v1.models_pb2 import Capability, Model
 
 __all__ = ["LocalModel", "Manifest", "ModelError", "add_arguments", "chosen", "locate"]
@@ -147,7 +147,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(COWABUNGAAI_MODEL, with commas between)",
     )
     add_setting(parser, "models-dir", Path, MODELS_DIR, "without --model: all folders in it with a manifest are served")
-    add_setting(parser, "require-manifest", _boolean, "false", "true refuses a model without a manifest")
+    add_setting(parser, "require-manifest", boolean, "false", "true refuses a model without a manifest")
 
 
 def chosen(arguments: argparse.Namespace) -> list[LocalModel]:
@@ -179,10 +179,3 @@ def _split(text: str) -> Sequence[str]:
 
 def _names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())[:20]
-
-
-def _boolean(text: str) -> bool:
-    values = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if text.lower() not in values:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
-    return values[text.lower()]

@@ -124,6 +124,21 @@ def add_setting(
     )
 
 
+def boolean(text: str) -> bool:
+    """Reads true or false, for add_setting.
+
+    Args:
+        text: either, in the ways that people write them.
+
+    Raises:
+        argparse.ArgumentTypeError: it is neither.
+    """
+    values = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if text.lower() not in values:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return values[text.lower()]
+
+
 def run_with(make_backend: Callable[[argparse.Namespace], Backend], arguments: argparse.Namespace) -> int:
     """Serves a backend as the arguments of add_arguments say.
 

@@ -1,9 +1,11 @@
 """Conversations: the engine's output as pieces of an answer."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
+from cowabungaai_sdk import templates
 from cowabungaai_sdk.backend import ChatDelta
 from cowabungaai_sdk.errors import InvalidRequestError
 from cowabungaai_sdk.v1.chat_pb2 import ChatLogprobs, ChatRequest, ToolChoice
@@ -12,10 +14,9 @@ from cowabungaai_vllm.config import Config
 from cowabungaai_vllm.generation import Counter, Runner, reason_of
 from cowabungaai_vllm.library import Tokenizer
 from cowabungaai_vllm.logprobs import tokens_of
-from cowabungaai_vllm.parsing import MUST, FunctionReader, ParsedReader, Reader, RequiredReader, TextReader
-from cowabungaai_vllm.prompts import tool_of
+from cowabungaai_vllm.parsing import FunctionReader, ParsedReader, Reader, RequiredReader, TextReader
 from cowabungaai_vllm.sampling import chat_fields, format_fields
-from cowabungaai_vllm.tools import mode_of, offered, schema_of
+from cowabungaai_vllm.tools import mode_of, offered, parallel, schema_of
 
 
 class Chat:
@@ -52,12 +53,13 @@ class Chat:
         counter = Counter()
         outputs = self._runner.outputs(ids, parameters, adapter, request.user, counter)
         left = len(readers)
-        async for output in outputs:
-            for one in output.outputs:
-                delta = self._delta(request, one, readers[one.index])
-                if delta.finish_reason is not None:
-                    left -= 1
-                yield delta if left else _with_usage(delta, counter)
+        async with aclosing(outputs):
+            async for output in outputs:
+                for one in output.outputs:
+                    delta = self._delta(request, one, readers[one.index])
+                    if delta.finish_reason is not None:
+                        left -= 1
+                    yield delta if left else replace(delta, usage=counter.usage())
 
     def _delta(self, request: ChatRequest, output: Any, reader: Reader) -> ChatDelta:
         reason = reason_of(output)
@@ -79,18 +81,17 @@ class Chat:
     def _form(self, request: ChatRequest) -> dict[str, Any] | None:
         match mode_of(request):
             case ToolChoice.MODE_REQUIRED:
-                parallel = not request.HasField("parallel_tool_calls") or request.parallel_tool_calls
-                return {"json": schema_of(offered(request), parallel)}
+                return {"json": schema_of(offered(request), parallel(request))}
             case ToolChoice.MODE_FUNCTION:
-                return {"json": offered(request)[0].parameters or '{"type": "object", "properties": {}}'}
+                return {"json": templates.schema(offered(request)[0])}
         return format_fields(request.response_format)
 
     def _reader(self, request: ChatRequest) -> Reader:
         mode = mode_of(request)
-        if mode in MUST:
-            return (
-                RequiredReader() if mode == ToolChoice.MODE_REQUIRED else FunctionReader(request.tool_choice.function)
-            )
+        if mode == ToolChoice.MODE_REQUIRED:
+            return RequiredReader()
+        if mode == ToolChoice.MODE_FUNCTION:
+            return FunctionReader(request.tool_choice.function)
         wants_tools = mode == ToolChoice.MODE_AUTO
         if wants_tools and self._config.tool_call_parser is None:
             raise InvalidRequestError(
@@ -104,7 +105,7 @@ class Chat:
 
     def _parsed(self, request: ChatRequest, wants_tools: bool) -> ParsedReader:
         library = self._runner.library
-        tools = [tool_of(tool) for tool in offered(request)] if wants_tools else None
+        tools = [templates.function(tool) for tool in offered(request)] if wants_tools else None
         seen = library.ChatCompletionRequest(
             model=request.model,
             messages=[{"role": "user", "content": ""}],
@@ -122,10 +123,4 @@ class Chat:
                 self._tokenizer
             )
             seen = reasoning_parser.adjust_request(seen)
-        parallel = not request.HasField("parallel_tool_calls") or request.parallel_tool_calls
-        return ParsedReader(seen, tool_parser, reasoning_parser, parallel)
-
-
-def _with_usage(delta: ChatDelta, counter: Counter) -> ChatDelta:
-
-    return replace(delta, usage=counter.usage())
+        return ParsedReader(seen, tool_parser, reasoning_parser, parallel(request))

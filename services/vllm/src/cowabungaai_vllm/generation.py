@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from cowabungaai_sdk.errors import BackendFailedError, BackendUnavailableError, InvalidRequestError
@@ -29,7 +29,7 @@ class Counter:
 
     prompt: int = 0
     cached: int | None = None
-    completion: int = field(default=0)
+    completion: int = 0
 
     def usage(self) -> Usage:
         """As the contract has it."""

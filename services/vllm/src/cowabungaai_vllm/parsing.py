@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from cowabungaai_sdk.v1.chat_pb2 import ToolCallDelta, ToolChoice
+from cowabungaai_sdk.v1.chat_pb2 import ToolCallDelta
 from cowabungaai_vllm.tools import calls_of, new_id
 
 
@@ -152,7 +152,3 @@ def _call(delta: Any) -> ToolCallDelta:
         name=(function.name if function else None) or None,
         arguments=(function.arguments if function else None) or "",
     )
-
-
-MUST = (ToolChoice.MODE_REQUIRED, ToolChoice.MODE_FUNCTION)
-"""The choices under which the engine is made to write a call."""

@@ -1,31 +1,13 @@
 """From conversations and texts to token ids, within the model's context."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from cowabungaai_sdk import templates
 from cowabungaai_sdk.errors import InvalidRequestError
-from cowabungaai_sdk.v1.chat_pb2 import (
-    ROLE_ASSISTANT,
-    ROLE_DEVELOPER,
-    ROLE_SYSTEM,
-    ROLE_TOOL,
-    ROLE_USER,
-    ChatMessage,
-    ContentPart,
-    Tool,
-)
+from cowabungaai_sdk.v1.chat_pb2 import ChatMessage, ContentPart, Tool
 from cowabungaai_sdk.v1.common_pb2 import TextInput
 from cowabungaai_vllm.library import Tokenizer
-
-ROLES = {
-    ROLE_SYSTEM: "system",
-    # Templates know no developer; what OpenAI's newer models call so is the older ones' system.
-    ROLE_DEVELOPER: "system",
-    ROLE_USER: "user",
-    ROLE_ASSISTANT: "assistant",
-    ROLE_TOOL: "tool",
-}
 
 
 class Prompts:
@@ -65,8 +47,8 @@ class Prompts:
             effort = {"reasoning_effort": reasoning_effort, "enable_thinking": reasoning_effort != "none"}
         try:
             ids = self._tokenizer.apply_chat_template(
-                [message_of(message) for message in messages],
-                tools=[tool_of(tool) for tool in tools] or None,
+                [templates.message(message, _text(message.content)) for message in messages],
+                tools=[templates.function(tool) for tool in tools] or None,
                 add_generation_prompt=True,
                 tokenize=True,
                 return_dict=False,
@@ -130,45 +112,6 @@ class Prompts:
         )
 
 
-def message_of(message: ChatMessage) -> dict[str, Any]:
-    """A message as chat templates know it.
-
-    Args:
-        message: the contract's.
-
-    Raises:
-        InvalidRequestError: a part is no text.
-    """
-    made: dict[str, Any] = {"role": ROLES[message.role], "content": _text(message.content)}
-    if message.name:
-        made["name"] = message.name
-    if message.tool_call_id:
-        made["tool_call_id"] = message.tool_call_id
-    if message.reasoning:
-        made["reasoning_content"] = message.reasoning
-    if message.tool_calls:
-        made["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": _arguments(call.arguments)},
-            }
-            for call in message.tool_calls
-        ]
-    return made
-
-
-def tool_of(tool: Tool) -> dict[str, Any]:
-    """A function as chat templates know it.
-
-    Args:
-        tool: the contract's.
-    """
-    function: dict[str, Any] = {"name": tool.name, "description": tool.description}
-    function["parameters"] = json.loads(tool.parameters) if tool.parameters else {"type": "object", "properties": {}}
-    return {"type": "function", "function": function}
-
-
 def _text(parts: Iterable[ContentPart]) -> str:
     texts = []
     for part in parts:
@@ -177,11 +120,3 @@ def _text(parts: Iterable[ContentPart]) -> str:
             raise InvalidRequestError(f"a message has a part of type {kind}, and this backend reads text", "messages")
         texts.append(getattr(part, kind))
     return "".join(texts)
-
-
-def _arguments(text: str) -> Any:
-    """Templates want an object; what the model once wrote may be none."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
+from cowabungaai_sdk.templates import schema
 from cowabungaai_sdk.v1.chat_pb2 import ChatRequest, Tool, ToolCallDelta, ToolChoice
 
 
@@ -33,17 +34,26 @@ def offered(request: ChatRequest) -> list[Tool]:
     return [tool for tool in request.tools if not choice.allowed or tool.name in choice.allowed]
 
 
-def schema_of(tools: Sequence[Tool], parallel: bool) -> dict[str, Any]:
+def parallel(request: ChatRequest) -> bool:
+    """Whether one answer may have several calls.
+
+    Args:
+        request: the conversation.
+    """
+    return not request.HasField("parallel_tool_calls") or request.parallel_tool_calls
+
+
+def schema_of(tools: Sequence[Tool], several: bool) -> dict[str, Any]:
     """JSON Schema of a list of calls, as `calls_of` reads it.
 
     Args:
         tools: one of which each call is.
-        parallel: whether there may be several.
+        several: whether there may be more than one.
     """
     definitions: dict[str, Any] = {}
     calls = []
     for tool in tools:
-        parameters: dict[str, Any] = json.loads(tool.parameters or '{"type": "object", "properties": {}}')
+        parameters: dict[str, Any] = json.loads(schema(tool))
         # References start at the root of the schema that they are moved into.
         definitions.update(parameters.pop("$defs", {}))
         calls.append(
@@ -54,12 +64,12 @@ def schema_of(tools: Sequence[Tool], parallel: bool) -> dict[str, Any]:
                 "additionalProperties": False,
             }
         )
-    schema: dict[str, Any] = {"type": "array", "minItems": 1, "items": {"anyOf": calls}}
-    if not parallel:
-        schema["maxItems"] = 1
+    found: dict[str, Any] = {"type": "array", "minItems": 1, "items": {"anyOf": calls}}
+    if not several:
+        found["maxItems"] = 1
     if definitions:
-        schema["$defs"] = definitions
-    return schema
+        found["$defs"] = definitions
+    return found
 
 
 def calls_of(text: str) -> list[ToolCallDelta]:

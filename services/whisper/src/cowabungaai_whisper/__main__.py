@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from cowabungaai_sdk import models
-from cowabungaai_sdk.serve import add_setting, run
+from cowabungaai_sdk.serve import add_setting, boolean, run
 from cowabungaai_whisper.backend import Whisper
 from cowabungaai_whisper.config import WhisperConfig
 
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_setting(parser, "workers", _workers, defaults.workers, "windows, or batches of them, worked on side by side")
     add_setting(parser, "batch-size", _batch, defaults.batch_size, "the most windows of 30 seconds decoded together")
     add_setting(parser, "beam-size", _beam, defaults.beam_size, "texts followed at temperature 0")
-    add_setting(parser, "vad", _switch, str(defaults.vad).lower(), "true looks for speech first, where not asked for")
+    add_setting(parser, "vad", boolean, str(defaults.vad).lower(), "true looks for speech first, where not asked for")
     add_setting(parser, "max-audio-bytes", _positive, defaults.max_audio_bytes, "the largest file")
     add_setting(parser, "max-audio-seconds", _seconds, defaults.max_audio_s, "the longest audio")
 
@@ -89,13 +89,6 @@ def _beam(text: str) -> int:
 
 def _positive(text: str) -> int:
     return _count(text, 1, float("inf"))
-
-
-def _switch(text: str) -> bool:
-    values = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if text.lower() not in values:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
-    return values[text.lower()]
 
 
 def _seconds(text: str) -> float:
