@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import httpx2
+import openai
 from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+from conformance.target import Model
 
 SENTENCE = "Count in words from one to twelve: one two three four five six"
 MESSAGES: list[Any] = [{"role": "user", "content": SENTENCE}]
 REASONS = ("stop", "length", "tool_calls", "content_filter")
+SPEECH = Path(__file__).parent / "speech.ogg"
 WEATHER: Any = {
     "type": "function",
     "function": {
@@ -74,6 +81,33 @@ def check_chat(answer: ChatCompletion, model: str) -> str:
         assert choice.finish_reason in REASONS
     check_usage(answer.usage)
     return answer.choices[0].message.content or ""
+
+
+class Sound(NamedTuple):
+    """A file as the client takes it, of six seconds.
+
+    Args:
+        name: the file's.
+        data: what is in it.
+    """
+
+    name: str
+    data: bytes
+
+
+@contextmanager
+def may_refuse(model: Model, parameter: str) -> Iterator[None]:
+    """For what not every model can do: a real one may refuse it, but must say which parameter it is.
+
+    Args:
+        model: under test; one that echoes can do it.
+        parameter: the one that may be refused.
+    """
+    try:
+        yield
+    except openai.BadRequestError as error:
+        if model.exact or error.param != parameter:
+            raise
 
 
 def joined(chunks: list[ChatCompletionChunk], index: int = 0) -> str:

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from conformance import strict
-from conformance.ask import MESSAGES, SENTENCE, WEATHER, check_chat, check_usage, joined, said
+from conformance.ask import MESSAGES, SENTENCE, WEATHER, Sound, check_chat, check_usage, joined, said
 from conformance.target import Target
 
 pytestmark = [pytest.mark.anyio]
@@ -99,17 +99,15 @@ async def test_embeddings(client: openai.AsyncOpenAI, model: str) -> None:
 
 
 @marked("audio", "transcription")
-async def test_a_transcription(client: openai.AsyncOpenAI, model: str, sound: bytes) -> None:
-    answer = await client.audio.transcriptions.create(
-        model=model, file=("tone.wav", sound), response_format="verbose_json"
-    )
+async def test_a_transcription(client: openai.AsyncOpenAI, model: str, sound: Sound) -> None:
+    answer = await client.audio.transcriptions.create(model=model, file=sound, response_format="verbose_json")
     assert answer.segments is not None
 
 
 @marked("audio", "translation")
 @pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
-async def test_a_translation(client: openai.AsyncOpenAI, model: str, sound: bytes) -> None:
-    assert isinstance((await client.audio.translations.create(model=model, file=("tone.wav", sound))).text, str)
+async def test_a_translation(client: openai.AsyncOpenAI, model: str, sound: Sound) -> None:
+    assert isinstance((await client.audio.translations.create(model=model, file=sound)).text, str)
 
 
 @marked("errors", "chat")

@@ -9,7 +9,7 @@ from typing import Any
 import openai
 import pytest
 
-from conformance.ask import MESSAGES, check_chat, check_usage, said
+from conformance.ask import MESSAGES, check_chat, check_usage, may_refuse, said
 from conformance.target import Model
 
 pytestmark = [pytest.mark.endpoint("chat/completions"), pytest.mark.needs("chat")]
@@ -30,7 +30,6 @@ ACCEPTED: list[dict[str, Any]] = [
     {"user": "somebody"},
     {"safety_identifier": "somebody"},
     {"prompt_cache_key": "a key"},
-    {"verbosity": "low"},
     {"parallel_tool_calls": True},
     {"tool_choice": "none"},
     {"tools": []},
@@ -67,6 +66,12 @@ def test_roles_and_parts_are_taken(client: openai.OpenAI, model: str, messages: 
 def test_a_parameter_is_taken(client: openai.OpenAI, model: str, parameters: dict[str, Any]) -> None:
     answer = client.chat.completions.create(model=model, messages=MESSAGES, **{"max_tokens": 8, **parameters})
     assert check_chat(answer, model)
+
+
+def test_verbosity_is_taken_or_refused_by_name(client: openai.OpenAI, chosen: Model) -> None:
+    with may_refuse(chosen, "verbosity"):
+        answer = client.chat.completions.create(model=chosen.id, messages=MESSAGES, max_tokens=8, verbosity="low")
+        assert check_chat(answer, chosen.id)
 
 
 def test_a_long_conversation_counts_more_tokens(client: openai.OpenAI, model: str) -> None:

@@ -10,8 +10,8 @@ import openai
 import pytest
 from openai.types import Completion
 
-from conformance.ask import SENTENCE, check_usage, events
-from conformance.target import OPENAI, OWN
+from conformance.ask import SENTENCE, check_usage, events, may_refuse
+from conformance.target import OPENAI, OWN, Model
 
 pytestmark = [pytest.mark.endpoint("completions"), pytest.mark.needs("completion")]
 LIMITED: Any = {"max_tokens": 8, "temperature": 0, "seed": 1}
@@ -46,7 +46,6 @@ def test_all_kinds_of_prompts_are_taken(client: openai.OpenAI, model: str, promp
         {"presence_penalty": -1.0},
         {"logit_bias": {"5": 1}},
         {"user": "somebody"},
-        {"suffix": " the end"},
         {"best_of": 2},
         {"extra_body": {"top_k": 5}},
         {"stop": None, "logprobs": None},
@@ -55,6 +54,12 @@ def test_all_kinds_of_prompts_are_taken(client: openai.OpenAI, model: str, promp
 )
 def test_a_parameter_is_taken(client: openai.OpenAI, model: str, parameters: dict[str, Any]) -> None:
     assert check(client.completions.create(model=model, prompt=SENTENCE, **LIMITED, **parameters), model)
+
+
+def test_a_suffix_is_taken_or_refused_by_name(client: openai.OpenAI, chosen: Model) -> None:
+    with may_refuse(chosen, "suffix"):
+        answer = client.completions.create(model=chosen.id, prompt=SENTENCE, suffix=" the end", **LIMITED)
+        assert check(answer, chosen.id)
 
 
 def test_a_limit_of_tokens_cuts(client: openai.OpenAI, model: str) -> None:

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
-from conformance.ask import WEATHER, check_chat, check_usage, said
+from conformance.ask import SPEECH, WEATHER, check_chat, check_usage, said
 from conformance.target import Model
 from conformance.test_embeddings import alike
 
 SPOKEN = "Please open the window, and bring me a glass of cold water before the train leaves."
-SPEECH = Path(__file__).parent / "speech.ogg"
 PERSON: Any = {
     "type": "object",
     "properties": {

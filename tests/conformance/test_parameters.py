@@ -7,7 +7,7 @@ from typing import Any
 import openai
 import pytest
 
-from conformance.ask import MESSAGES, SENTENCE, WEATHER, said
+from conformance.ask import MESSAGES, SENTENCE, WEATHER, Sound, said
 
 INVALID, TYPE, MISSING = "invalid_value", "invalid_type", "missing_required_parameter"
 UNKNOWN, UNSUPPORTED = "unknown_parameter", "unsupported_parameter"
@@ -229,12 +229,12 @@ def test_a_wrong_part_is_refused_by_name(client: openai.OpenAI, model: str, part
     ids=str,
 )
 def test_a_wrong_field_of_a_form_is_refused_by_name(
-    client: openai.OpenAI, model: str, sound: bytes, case: tuple[str, Any, str, str]
+    client: openai.OpenAI, model: str, sound: Sound, case: tuple[str, Any, str, str]
 ) -> None:
     kind, parameters, param, code = case
     endpoint: Any = getattr(client.audio, kind)
     with pytest.raises(openai.BadRequestError) as caught:
-        endpoint.create(model=model, file=("tone.wav", sound), **parameters)
+        endpoint.create(model=model, file=sound, **parameters)
     assert (caught.value.param, caught.value.code) == (param, code)
 
 

@@ -8,7 +8,7 @@ import httpx2
 import openai
 import pytest
 
-from conformance.ask import MESSAGES, SENTENCE, WEATHER, check_usage, is_json, joined, said
+from conformance.ask import MESSAGES, SENTENCE, WEATHER, Sound, check_usage, is_json, joined, said
 from conformance.target import OPENAI, OWN
 
 pytestmark = [pytest.mark.endpoint("mistakes of peers")]
@@ -146,16 +146,16 @@ def test_token_arrays_were_refused(client: openai.OpenAI, model: str) -> None:
 @pytest.mark.needs("transcription")
 @pytest.mark.parametrize(("form", "beginning"), [("srt", "1\n00:00:00,000 --> "), ("vtt", "WEBVTT\n\n")])
 def test_the_response_format_of_audio_was_ignored(
-    client: openai.OpenAI, model: str, sound: bytes, form: Any, beginning: str
+    client: openai.OpenAI, model: str, sound: Sound, form: Any, beginning: str
 ) -> None:
-    text = client.audio.transcriptions.create(model=model, file=("tone.wav", sound), response_format=form)
+    text = client.audio.transcriptions.create(model=model, file=sound, response_format=form)
     assert str(text).startswith(beginning) or (form == "srt" and str(text) == "")
 
 
 @pytest.mark.needs("transcription")
-def test_timestamps_were_ignored(client: openai.OpenAI, model: str, sound: bytes) -> None:
+def test_timestamps_were_ignored(client: openai.OpenAI, model: str, sound: Sound) -> None:
     answer = client.audio.transcriptions.create(
-        model=model, file=("tone.wav", sound), response_format="verbose_json", timestamp_granularities=["word"]
+        model=model, file=sound, response_format="verbose_json", timestamp_granularities=["word"]
     )
     assert answer.words is not None
 

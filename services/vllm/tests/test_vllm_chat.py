@@ -203,8 +203,9 @@ async def test_adapters_are_models_of_their_own(serve, adapter):
         (said("x" * 10_000_000), "messages", "the prompt has 10000000 characters"),
         (said("x", tools=[CLOCK]), "tools", "served without a parser of tool calls"),
         (said("x", max_tokens=0), "max_tokens", "must be at least 1"),
+        (said("x", verbosity="low"), "verbosity", "verbosity is 'low', which the model does not know"),
     ],
-    ids=["long", "huge", "tools", "limit"],
+    ids=["long", "huge", "tools", "limit", "verbosity"],
 )
 async def test_what_cannot_be_done_is_refused_by_parameter(served, request_, param, message):
     with pytest.raises(InvalidRequestError, match=message) as refused:

@@ -187,4 +187,6 @@ async def test_many_clients_on_a_small_backend_are_answered_or_refused(start, tm
     answers = await asyncio.gather(*calls, return_exceptions=True)
     refused = [answer for answer in answers if isinstance(answer, BackendOverloadedError)]
     served = [answer for answer in answers if not isinstance(answer, Exception)]
-    assert (len(served), len(refused)) == (66, 34)
+    assert len(served) + len(refused) == 100
+    # 2 are worked on and 64 wait; a few more find a place that one who was answered has left.
+    assert 66 <= len(served) <= 76

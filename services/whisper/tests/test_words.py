@@ -173,6 +173,7 @@ async def test_noise_is_answered_without_words(english, vad):
 async def test_caller_that_leaves_ends_the_work(real):
     from cowabungaai_whisper.backend import Whisper
 
+    others = set(threading.enumerate())
     backend = Whisper([real], WhisperConfig(device="cpu"))
     await backend.load()
     data = wav(np.concatenate([spoken("dog"), silence(25)] * 20))
@@ -184,4 +185,5 @@ async def test_caller_that_leaves_ends_the_work(real):
     answer = [piece async for piece in backend.transcribe(options(), pieces(speech_file("dog")))]
     assert wrong_words(answer[0].text, SPEECH["dog"]) <= 2
     await backend.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("engine", "transcript", "piece"))]
+    left_over = [thread.name for thread in set(threading.enumerate()) - others]
+    assert not [name for name in left_over if name.startswith(("engine", "transcript", "piece"))]

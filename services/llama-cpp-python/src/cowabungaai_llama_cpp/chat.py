@@ -11,6 +11,7 @@ from cowabungaai_llama_cpp.sampler import GrammarError, Sampler, SamplingOptions
 from cowabungaai_llama_cpp.toolcalls import CallBegins, CallReader, Found, new_id
 from cowabungaai_sdk.backend import ChatDelta
 from cowabungaai_sdk.blocking import CancelToken, run_blocking
+from cowabungaai_sdk.checks import refuse_verbosity
 from cowabungaai_sdk.errors import BackendFailedError, InvalidRequestError
 from cowabungaai_sdk.v1.chat_pb2 import ChatLogprobs, ChatMessage, ChatRequest, Tool, ToolCallDelta, ToolChoice
 from cowabungaai_sdk.v1.common_pb2 import FINISH_REASON_LENGTH, FINISH_REASON_STOP, FINISH_REASON_TOOL_CALLS, Usage
@@ -116,9 +117,7 @@ def _offered(asked: ChatRequest) -> list[Tool]:
 def _reasoning(model: ServedModel, asked: ChatRequest) -> dict[str, object]:
     """What is said of reasoning to templates that ask; others are not asked to do what they cannot."""
     template = model.template
-    if asked.HasField("verbosity") and asked.verbosity != "medium":
-        message = f"verbosity is {asked.verbosity!r}, which the model does not know; leave it out"
-        raise InvalidRequestError(message, "verbosity")
+    refuse_verbosity(asked)
     if not asked.HasField("reasoning_effort"):
         return {}
     if asked.reasoning_effort == "none":

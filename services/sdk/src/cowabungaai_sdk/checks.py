@@ -55,6 +55,20 @@ def check_chat(request: ChatRequest) -> None:
         _check_response_format(request.response_format)
 
 
+def refuse_verbosity(request: ChatRequest) -> None:
+    """Refuses a wish for shorter or longer answers, for backends whose models cannot be told.
+
+    Args:
+        request: what came from the caller, checked.
+
+    Raises:
+        InvalidRequestError: it wishes for another verbosity than the usual one.
+    """
+    if request.HasField("verbosity") and request.verbosity != "medium":
+        message = f"verbosity is {request.verbosity!r}, which the model does not know; leave it out"
+        raise InvalidRequestError(message, "verbosity")
+
+
 def check_completion(request: CompletionRequest, stream: bool) -> None:
     """Refuses prompts that no backend can continue.
 

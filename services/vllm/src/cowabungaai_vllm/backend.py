@@ -12,6 +12,7 @@ from typing import ParamSpec, TypeVar
 
 from cowabungaai_sdk.backend import ChatDelta, CompletionDelta
 from cowabungaai_sdk.blocking import run_blocking
+from cowabungaai_sdk.checks import refuse_verbosity
 from cowabungaai_sdk.manifest import ModelError
 from cowabungaai_sdk.models import LocalModel
 from cowabungaai_sdk.v1.chat_pb2 import ChatRequest
@@ -118,6 +119,7 @@ class VllmBackend:
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
         """Answers a conversation; see chat.py."""
+        refuse_verbosity(request)
         effort = request.reasoning_effort
         ids = await self._on_thread(self._prompts.conversation, request.messages, request.tools, effort)
         answer = self._chat.answer(request, ids, self._adapters.get(request.model))
