@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import zstandard
-from harness import CPU_SERVICES, Built, Run, described
+from harness import CPU_SERVICES, SERVICES, Built, Run, described
 
 # The time that the module gives every file: 2025-08-09.
 SOURCE_DATE_EPOCH = 1754697600
@@ -74,6 +74,16 @@ def entries(archive: Path) -> dict[str, tarfile.TarInfo]:
 def test_every_service_has_an_archive_and_a_line(built: Built) -> None:
     assert [row["service"] for row in built.report["services"]] == CPU_SERVICES
     assert sorted(path.stem for path in (built.folder / "images").iterdir()) == CPU_SERVICES
+
+
+def test_what_has_another_flavor_is_named_with_the_reason(built: Built) -> None:
+    left_out = {row["service"]: row["reason"] for row in built.report["left_out"]}
+    assert left_out == {name: "it has the flavor gpu alone" for name in SERVICES if name not in CPU_SERVICES}
+
+
+def test_what_is_asked_for_by_name_must_be_built(cowabunga: Run, tmp_path: Path) -> None:
+    refused = cowabunga("build-all", "vllm", "--output", tmp_path)
+    assert (refused.returncode, "service 'vllm' has no flavor 'cpu'; it has: gpu" in refused.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("service", CPU_SERVICES)

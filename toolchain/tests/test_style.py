@@ -12,7 +12,8 @@ import pytest
 
 from cowabunga.paths import CHECKOUT
 from cowabunga.services import environment
-from cowabungaai.lint import FOLDERS, Check, table
+from cowabungaai.lint import FOLDERS, Check, compiled_packages, table
+from cowabungaai.wheels import split_lock
 
 SERVICES = sorted(file.parent.name for file in (CHECKOUT / "services").glob("*/pyproject.toml"))
 CHECKS = {check.name: check for check in table(SERVICES)}
@@ -41,9 +42,21 @@ def copy_needed(check: Check, folder: Path) -> None:
                 shutil.copy2(file, folder / relative)
 
 
+def python_with(lock: str, folder: Path) -> Path:
+    """A Python with a lock's packages, but for those that would have to be compiled: `lint` leaves them out, too."""
+    file, service = CHECKOUT / lock, CHECKOUT / Path(lock).with_name("service.yaml")
+    compiled = compiled_packages(service.read_text(), str(service)) if service.exists() else []
+    if not compiled:
+        return environment(name_of(lock), file)
+    _, wheels_only = split_lock(file.read_text(), compiled)
+    shortened = folder / "requirements.lock"
+    shortened.write_text(wheels_only)
+    return environment(f"{name_of(lock)}-wheels", shortened)
+
+
 def run(check: Check, folder: Path) -> list[subprocess.CompletedProcess[str]]:
     """The check's programs, with the packages that they need."""
-    pythons = [environment(name_of(lock), CHECKOUT / lock) for lock in check.packages]
+    pythons = [python_with(lock, folder) for lock in check.packages]
     library = Path("lib", f"python{sys.version_info.major}.{sys.version_info.minor}", "site-packages")
     path = os.pathsep.join(str(python.parents[1] / library) for python in pythons)
     variables = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}

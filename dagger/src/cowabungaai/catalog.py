@@ -32,6 +32,12 @@ class ImageBudget(_Strict):
     gpu_budget_mb: int | None = Field(
         default=None, gt=0, le=100_000, description="likewise, of the gpu flavor, if it has its own"
     )
+    room_mb: int | None = Field(
+        default=None,
+        gt=0,
+        le=1_000_000,
+        description="what the engine's disk must have free to build the gpu flavor, in megabytes",
+    )
 
 
 class Resources(_Strict):

@@ -13,6 +13,10 @@ class BuildError(PipelineError):
     """An image could not be built, or is not as its service.yaml promises."""
 
 
+class CannotBuildError(BuildError):
+    """Nothing is wrong with the sources, but this machine lacks what building an image takes."""
+
+
 class StepError(PipelineError):
     """A step failed for one or more services."""
 

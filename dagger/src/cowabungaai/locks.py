@@ -21,9 +21,10 @@ TEST_LOCK = "requirements-test.lock"
 GPU_LOCK = "requirements-gpu.lock"
 GPU_EXTRA = "gpu"
 TEST_GROUP = "test"
+# Without its extra in the lock, pip looks for the newest `coverage[toml]`, and refuses it for want of a hash.
 ADVICE = """In the service's folder, this makes its lock anew:
-  uv pip compile --generate-hashes --no-emit-index-url --no-header --no-annotate --universal --python-version 3.11 \\
-    --no-emit-package cowabungaai-sdk pyproject.toml -o requirements.lock
+  uv pip compile --generate-hashes --no-emit-index-url --no-header --no-annotate --no-strip-extras --universal \\
+    --python-version 3.11 --no-emit-package cowabungaai-sdk pyproject.toml -o requirements.lock
 For its tests the last line is: --group pyproject.toml:test -o requirements-test.lock
 For its gpu flavor, instead of --universal and its version: --python-version 3.13 --only-binary :all: \\
     --python-platform x86_64-manylinux_2_39 --extra gpu pyproject.toml -o requirements-gpu.lock"""

@@ -12,7 +12,9 @@ import dagger
 from dagger import DefaultPath, Doc, Ignore, check, dag, field, function, object_type
 
 from cowabungaai import checks, conformance, images, lint, packages, stack, tools
-from cowabungaai.report import ArchiveFacts, BuildReport, ServiceReport, check_budget, inspect_archive
+from cowabungaai.errors import CannotBuildError
+from cowabungaai.here import naming_what_lacks
+from cowabungaai.report import ArchiveFacts, BuildReport, LeftOut, ServiceReport, check_budget, inspect_archive
 from cowabungaai.sources import Project, load_project
 from cowabungaai.steps import for_each, step
 
@@ -72,6 +74,9 @@ async def _build_and_report(
         name: The service.
         flavor: cpu or gpu.
         started: When the whole run began, in seconds since 1970.
+
+    Raises:
+        BuildError: The image is over its budget.
     """
     begun = time.time()
     image = await images.build(project, name, flavor)
@@ -144,17 +149,37 @@ class Cowabungaai:
     async def build_all(
         self,
         flavor: Annotated[str, Doc("cpu or gpu; services that lack it are not built")] = "cpu",
+        services: Annotated[list[str] | None, Doc("Only these; it fails if one of them cannot be built here")] = None,
     ) -> dagger.Directory:
-        """The OCI archives of all services as images/<service>.tar, and build-report.json."""
+        """The OCI archives of all services as images/<service>.tar, and build-report.json.
+
+        A service for which this machine lacks room or a wheel is named in the report, with the reason.
+        """
         project = await self._project()
         started = time.time()
+        names = project.catalog.with_flavor(flavor)
+        left_out = [
+            LeftOut(service=spec.name, flavor=flavor, reason=f"it has the flavor {' and '.join(spec.flavors)} alone")
+            for spec in project.catalog
+            if spec.name not in names
+        ]
+        if services:
+            names, left_out = [project.catalog.check_flavor(name, flavor).name for name in services], []
 
-        async def one(name: str) -> tuple[ServiceReport, dagger.File]:
-            return await _build_and_report(project, name, flavor, started)
+        async def one(name: str) -> tuple[ServiceReport, dagger.File] | LeftOut:
+            try:
+                with naming_what_lacks(name, flavor):
+                    return await _build_and_report(project, name, flavor, started)
+            except CannotBuildError as error:
+                if services:
+                    raise
+                return LeftOut(service=name, flavor=flavor, reason=str(error))
 
-        built = await for_each("build", project.catalog.with_flavor(flavor), one)
+        done = await for_each("build", names, one)
+        left_out += [result for result in done.values() if isinstance(result, LeftOut)]
+        built = {name: result for name, result in done.items() if not isinstance(result, LeftOut)}
         seconds = round(time.time() - started, 2)
-        report = BuildReport(seconds=seconds, services=[row for row, _ in built.values()])
+        report = BuildReport(seconds=seconds, services=[row for row, _ in built.values()], left_out=left_out)
         output = dag.directory()
         for name, (_, archive) in built.items():
             output = output.with_file(f"images/{name}.tar", archive)

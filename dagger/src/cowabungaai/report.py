@@ -41,6 +41,22 @@ class ServiceReport(BaseModel):
     drift: list[str]
 
 
+class LeftOut(BaseModel):
+    """A service that was not built, and why.
+
+    Attributes:
+        service: The service's name.
+        flavor: cpu or gpu.
+        reason: What the machine lacks, or which other flavor the service has.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    service: str
+    flavor: str
+    reason: str
+
+
 class BuildReport(BaseModel):
     """A run of build-all; `schema_version` changes when a reader must change."""
 
@@ -49,6 +65,7 @@ class BuildReport(BaseModel):
     schema_version: int = 1
     seconds: float
     services: list[ServiceReport]
+    left_out: list[LeftOut] = []
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from bench import machine
 from bench.backends import measure, page
-from bench.backends.matches import MATCHES, choose
+from bench.backends.matches import MATCHES, Match, choose
 from bench.backends.report import BackendsReport, Section
 from bench.ends import exit_codes
 from bench.gateway.page import rate
@@ -29,6 +29,17 @@ def backends(
     rounds: Annotated[
         int, typer.Option("--rounds", "-n", min=1, help="Rounds, in each of which the contenders take turns.")
     ] = 5,
+    torch: Annotated[
+        Path | None,
+        typer.Option(
+            "--torch",
+            metavar="PYTHON",
+            exists=True,
+            dir_okay=False,
+            resolve_path=False,
+            help="A Python that has sentence-transformers: torch is measured beside text-embeddings.",
+        ),
+    ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", show_default="dist/bench", help="Folder of backends.json and .html.")
     ] = DIST / "bench",
@@ -36,7 +47,8 @@ def backends(
 ) -> None:
     """Measure model backends, ours and others, with the same models; writes backends.json and backends.html."""
     with exit_codes("interrupted; everything that was started is ended"):
-        found = run([name.strip() for name in names.split(",")], rounds, output.absolute())
+        matches = choose([name.strip() for name in names.split(",")], torch and torch.absolute())
+        found = run(matches, rounds, output.absolute())
         if as_json:
             print(found.model_dump_json(indent=1))
         else:
@@ -47,18 +59,17 @@ def backends(
             console.warn(f"goal missed: {line}")
 
 
-def run(names: list[str], rounds: int, output: Path) -> BackendsReport:
+def run(matches: list[Match], rounds: int, output: Path) -> BackendsReport:
     """Measure, and write both files.
 
     Args:
-        names: Of services.
+        matches: What is measured.
         rounds: How many.
         output: Folder of both files.
 
     Raises:
         CowabungaError: Something could not be measured; nothing is written then.
     """
-    matches = choose(names)
     # Two benchmarks at once would measure each other.
     with store.locked("bench"):
         described = machine.describe()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bench.backends.contenders import Contender, library, openai_server, ours
 from cowabunga import models, services
 from cowabunga.errors import UsageError
-from cowabunga.paths import CHECKOUT
+from cowabunga.paths import CHECKOUT, cache_home, digest_of, logs
+from cowabunga.process import run_logged
+from cowabunga.python_tools import REQUIREMENTS
 
 SPEECH = CHECKOUT / "tests" / "conformance" / "speech.ogg"
 THREADS = str(len(os.sched_getaffinity(0)))
@@ -149,14 +152,88 @@ def whisper() -> Match:
     )
 
 
-MATCHES: dict[str, Callable[[], Match]] = {"llama-cpp-python": llama, "whisper": whisper}
+def embeddings(torch: Path | None = None) -> Match:
+    """text-embeddings against fastembed, with the same graphs, and against sentence-transformers on torch.
+
+    Args:
+        torch: A Python that has sentence-transformers; without it torch is not measured.
+    """
+
+    def fast(precision: str) -> Contender:
+        def arguments() -> list[str]:
+            folder = _converted(precision)
+            (file,) = folder.glob("*.onnx")
+            return [str(folder), file.name, THREADS]
+
+        def python() -> Path:
+            return services.environment("bench-fastembed", REQUIREMENTS / "bench-fastembed.lock")
+
+        return library(f"fastembed-{precision}", f"fastembed, {precision}", python, "fastembed_texts", arguments)
+
+    def folder_and_threads() -> list[str]:
+        (entry, *_) = models.ensure("text-embeddings")
+        return [str(entry.path), THREADS]
+
+    peers = [fast("int8"), fast("float32")]
+    if torch is not None:
+        peers.append(library("torch", "torch", lambda: torch, "torch_texts", folder_and_threads))
+
+    def asked(count: int, clients: int, batch: int) -> Callable[[int], dict[str, Any]]:
+        return lambda number: {"texts": _texts(count, number), "clients": clients, "batch": batch}
+
+    return Match(
+        "text-embeddings",
+        "Embeddings on a CPU",
+        f"all-MiniLM-L6-v2; texts of 4 to 60 words; {THREADS} threads each. fastembed runs the graphs that ours makes.",
+        (
+            ours("text-embeddings", "ours, int8", {"precision": "int8"}),
+            ours("text-embeddings", "ours, float32", {"precision": "float32"}, "ours-float32"),
+            *peers,
+        ),
+        (
+            Way("Texts one by one", "texts/s", "embed", asked(40, 1, 1), goal=1.0),
+            Way("8 clients, one text each", "texts/s", "embed", asked(160, 8, 1), goal=1.0),
+            Way("Batches of 32", "texts/s", "embed", asked(320, 1, 32), goal=1.0),
+            Way("Batches of 256", "texts/s", "embed", asked(512, 1, 256), goal=1.0),
+        ),
+    )
 
 
-def choose(names: Sequence[str]) -> list[Match]:
+def _texts(count: int, number: int) -> list[str]:
+    """Texts of 4 to 60 words, none alike."""
+    lengths = [4 + (at * 23) % 57 for at in range(count)]
+    return [
+        " ".join([f"{number} {at}", *(WORDS[(at + word * 5) % len(WORDS)] for word in range(length))])
+        for at, length in enumerate(lengths)
+    ]
+
+
+def _converted(precision: str) -> Path:
+    """The default model's folder with an ONNX file, made by the service's own converter and kept in the cache."""
+    (entry, *_) = models.ensure("text-embeddings")
+    words, variables = services.command("text-embeddings", ["convert", str(entry.path)])
+    key = digest_of(entry.path / "manifest.json", *services.load("text-embeddings").sources)
+    folder = cache_home() / "bench-models" / f"{key}-{precision}"
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        command = [*words, str(folder), "--precision", precision]
+        run_logged(command, logs() / "bench-convert.log", f"converting {entry.id}", env=variables)
+    return folder
+
+
+MATCHES: dict[str, Callable[[], Match]] = {
+    "llama-cpp-python": llama,
+    "whisper": whisper,
+    "text-embeddings": embeddings,
+}
+
+
+def choose(names: Sequence[str], torch: Path | None = None) -> list[Match]:
     """The matches of services.
 
     Args:
         names: Of services.
+        torch: A Python that has sentence-transformers, to be measured beside text-embeddings.
 
     Raises:
         UsageError: A service has none; the message lists those that have.
@@ -166,4 +243,4 @@ def choose(names: Sequence[str]) -> list[Match]:
             raise UsageError(
                 f"--services: {name!r} is measured against nobody", f"Those that are: {', '.join(MATCHES)}."
             )
-    return [MATCHES[name]() for name in names]
+    return [embeddings(torch) if name == "text-embeddings" else MATCHES[name]() for name in names]

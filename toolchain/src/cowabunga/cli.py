@@ -38,6 +38,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text."
 
 @app.command("build-all")
 def build_all(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SERVICE]...", help="Only these; all of the flavor that can be built here, if none."),
+    ] = None,
+    flavor: Annotated[str, typer.Option("--flavor", help="cpu or gpu.")] = "cpu",
     output: Annotated[
         Path,
         typer.Option("--output", "-o", file_okay=False, readable=False, help="Where images/ and build-report.json go."),
@@ -45,8 +50,11 @@ def build_all(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show everything that the engine says.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Build every service and export the OCI archives and build-report.json."""
-    jobs.build_all(output, verbose=verbose, as_json=as_json)
+    """Build every service and export the OCI archives and build-report.json.
+
+    One that this machine lacks room or a wheel for is named with the reason; it fails where it was asked for.
+    """
+    jobs.build_all(output, jobs.Chosen(flavor, tuple(names or ())), verbose=verbose, as_json=as_json)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.markup import escape
@@ -32,12 +33,36 @@ SPAN = re.compile(
     r"^\d+\s*:\s(?:┆\s)*build (?P<service>[a-z][a-z0-9-]*)(?: (?P<end>DONE|ERROR|CACHED) \[(?P<time>.*)\])?$"
 )
 # What the module says of a mistake in what it was given.
-USAGE_SIGNS = ("no service is named", "service.yaml:")
+USAGE_SIGNS = ("no service is named", "service.yaml:", "has no flavor", "has flavor")
 TRACE = re.compile(r" ?\[traceparent:[0-9a-f-]+\]")
 
 
-def build_all(output: Path, *, verbose: bool, as_json: bool) -> None:
-    """Build every service into a folder and show the report.
+@dataclass(frozen=True)
+class Chosen:
+    """What is built.
+
+    Attributes:
+        flavor: cpu or gpu.
+        names: Of services; none means all that have the flavor and can be built here.
+    """
+
+    flavor: str = "cpu"
+    names: tuple[str, ...] = ()
+
+    @property
+    def arguments(self) -> list[str]:
+        """Of the module's function."""
+        return [f"--flavor={self.flavor}", *(f"--services={name}" for name in self.names)]
+
+
+def build_all(output: Path, chosen: Chosen, *, verbose: bool, as_json: bool) -> None:
+    """Build services into a folder and show the report.
+
+    Args:
+        output: Gets `images/` and `build-report.json`.
+        chosen: Which services.
+        verbose: Show all that the engine says.
+        as_json: Print the report as JSON.
 
     Raises:
         JobError: A build failed.
@@ -46,11 +71,14 @@ def build_all(output: Path, *, verbose: bool, as_json: bool) -> None:
     target = output.absolute()
     target.mkdir(parents=True, exist_ok=True)  # The CLI would make a folder that only its owner can enter.
     started = time.monotonic()
-    before = console.last_seconds("build-all")
-    console.note("building all services" + (f", last time {before:.0f} s" if before else ""))
+    what = " ".join(["build-all", *chosen.names])
+    before = console.last_seconds(what)
+    named = ", ".join(chosen.names) or "all services"
+    console.note(f"building {named}" + (f", last time {before:.0f} s" if before else ""))
     locked = ["--locked"] if os.environ.get("COWABUNGA_LOCKED") == "1" else []
-    call(session, ["call", *locked, "build-all", "export", "--path", str(target)], "build-all", verbose=verbose)
-    console.remember("build-all", time.monotonic() - started)
+    arguments = ["call", *locked, "build-all", *chosen.arguments, "export", "--path", str(target)]
+    call(session, arguments, "build-all", verbose=verbose)
+    console.remember(what, time.monotonic() - started)
     report = json.loads((target / "build-report.json").read_text())
     for row in report["services"]:
         if not row["cached"]:
@@ -75,6 +103,8 @@ def show_report(report: dict[str, object], target: Path) -> None:
             cached,
         )
     console.out.print(table)
+    for row in report["left_out"]:  # type: ignore[attr-defined]
+        console.warn(f"not built: {row['service']}: {row['reason']}")
     for line in sorted({line for row in report["services"] for line in row["drift"]}):  # type: ignore[attr-defined]
         console.warn(f"not as locked: {line}; ./cowabunga images lock runtime records what the mirror has")
     console.out.print(f"archives and build-report.json are in {escape(str(target))}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sized
 
 
 def serve(scenarios: Mapping[str, Callable[..., float]]) -> None:
@@ -22,3 +23,25 @@ def serve(scenarios: Mapping[str, Callable[..., float]]) -> None:
         asked = json.loads(line)
         rate = scenarios[asked["scenario"]](**asked["arguments"])
         print(json.dumps({"rate": rate}), file=answers)
+
+
+def one_after_the_other(embed: Callable[[list[str]], Sized]) -> Callable[..., float]:
+    """The scenario `embed` for a library that has no callers beside each other.
+
+    Args:
+        embed: Makes the vectors of a batch of texts.
+
+    Returns:
+        The scenario; it returns the texts that were embedded a second.
+    """
+
+    def scenario(texts: list[str], clients: int, batch: int) -> float:
+        begun = time.perf_counter()
+        for number in range(clients):
+            own = texts[number::clients]
+            for start in range(0, len(own), batch):
+                part = own[start : start + batch]
+                assert len(embed(part)) == len(part)
+        return len(texts) / (time.perf_counter() - begun)
+
+    return scenario
