@@ -83,6 +83,21 @@ def check_chat(answer: ChatCompletion, model: str) -> str:
     return answer.choices[0].message.content or ""
 
 
+def check_object(answer: ChatCompletion, model: str) -> None:
+    """Checks an answer for which `json_object` was asked.
+
+    Args:
+        answer: the answer.
+        model: what was asked for.
+    """
+    text = check_chat(answer, model)
+    if answer.choices[0].finish_reason == "length":
+        # A small model may have more to tell than it may write; what it wrote so far is still an object's beginning.
+        assert text.lstrip().startswith("{")
+    else:
+        assert isinstance(json.loads(text), dict)
+
+
 class Sound(NamedTuple):
     """A file as the client takes it, of six seconds.
 

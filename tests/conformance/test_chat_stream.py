@@ -83,8 +83,10 @@ def test_logprobs_come_with_their_pieces(client: openai.OpenAI, model: str) -> N
 
 
 def test_the_clients_stream_gathers_the_answer(client: openai.OpenAI, model: str) -> None:
-    # The client takes an answer that was cut for an error.
-    asked: Any = {**LIMITED, "max_tokens": 512}
+    # The client takes an answer that was cut for an error: this one has an end.
+    schema = {"type": "object", "properties": {"size": {"enum": ["small", "large"]}}, "required": ["size"]}
+    form = {"type": "json_schema", "json_schema": {"name": "size", "schema": {**schema, "additionalProperties": False}}}
+    asked: Any = {**LIMITED, "max_tokens": 256, "response_format": form}
     with client.chat.completions.stream(model=model, stream_options={"include_usage": True}, **asked) as stream:
         pieces = [event.delta for event in stream if event.type == "content.delta"]
         final = stream.get_final_completion()

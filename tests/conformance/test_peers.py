@@ -8,7 +8,7 @@ import httpx2
 import openai
 import pytest
 
-from conformance.ask import MESSAGES, SENTENCE, WEATHER, Sound, check_usage, is_json, joined, said
+from conformance.ask import MESSAGES, SENTENCE, WEATHER, Sound, check_object, check_usage, joined, said
 from conformance.target import OPENAI, OWN
 
 pytestmark = [pytest.mark.endpoint("mistakes of peers")]
@@ -75,7 +75,7 @@ def test_response_format_was_dropped(client: openai.OpenAI, model: str) -> None:
     answer = client.chat.completions.create(
         model=model, messages=said("Answer in JSON."), response_format={"type": "json_object"}, max_tokens=256
     )
-    assert isinstance(is_json(answer.choices[0].message.content), dict)
+    check_object(answer, model)
 
 
 @chats
