@@ -19,6 +19,8 @@ SENTENCE = "Count in words from one to twelve: one two three four five six"
 MESSAGES: list[Any] = [{"role": "user", "content": SENTENCE}]
 REASONS = ("stop", "length", "tool_calls", "content_filter")
 SPEECH = Path(__file__).parent / "speech.ogg"
+TEXT: Any = {"type": "string", "maxLength": 40}
+"""Some models never end a text that may be as long as they like."""
 WEATHER: Any = {
     "type": "function",
     "function": {
@@ -26,7 +28,7 @@ WEATHER: Any = {
         "description": "The weather in a city.",
         "parameters": {
             "type": "object",
-            "properties": {"city": {"type": "string"}},
+            "properties": {"city": TEXT},
             "required": ["city"],
             "additionalProperties": False,
         },
@@ -37,7 +39,7 @@ CLOCK: Any = {
     "function": {
         "name": "clock",
         "description": "The time in a zone.",
-        "parameters": {"type": "object", "properties": {"zone": {"type": "string"}}, "required": ["zone"]},
+        "parameters": {"type": "object", "properties": {"zone": TEXT}, "required": ["zone"]},
     },
 }
 

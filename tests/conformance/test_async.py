@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import anyio
 import openai
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from conformance import strict
-from conformance.ask import MESSAGES, SENTENCE, WEATHER, Sound, check_chat, check_usage, joined, said
+from conformance.ask import MESSAGES, SENTENCE, TEXT, WEATHER, Sound, check_chat, check_usage, joined, said
 from conformance.target import Target
 
 pytestmark = [pytest.mark.anyio]
@@ -22,7 +22,7 @@ LIMITED: Any = {"messages": MESSAGES, "max_tokens": 8}
 class Place(BaseModel):
     """A place."""
 
-    city: str
+    city: Annotated[str, Field(max_length=TEXT["maxLength"])]
 
 
 def marked(endpoint: str, *needs: str) -> Callable[[Test], Test]:

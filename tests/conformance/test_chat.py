@@ -34,7 +34,7 @@ ACCEPTED: list[dict[str, Any]] = [
     {"tool_choice": "none"},
     {"tools": []},
     {"response_format": {"type": "text"}},
-    {"stop": None, "n": None, "max_tokens": None, "logprobs": None},
+    {"stop": None, "n": None, "max_tokens": None, "logprobs": None, "max_completion_tokens": 8},
     {"modalities": ["text"]},
     {"service_tier": "auto"},
     {"store": False},

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import openai
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from conformance.ask import check_chat, check_object, is_json, said
+from conformance.ask import TEXT, check_chat, check_object, is_json, said
 
 pytestmark = [pytest.mark.endpoint("chat/completions"), pytest.mark.needs("chat")]
 QUESTION = said("Name a city and its country. Answer in JSON.")
-CALM: Any = {"temperature": 0, "max_tokens": 512}
-"""Some models never end what they write at higher temperatures."""
 
 
 class Place(BaseModel):
     """A place."""
 
-    city: str
-    population: int
+    city: Annotated[str, Field(max_length=TEXT["maxLength"])]
+    population: Annotated[int, Field(ge=0, le=100_000_000)]
     size: Literal["small", "large"]
-    tags: list[str]
+    tags: Annotated[list[Literal["old", "green"]], Field(max_length=2)]
 
 
 SCHEMA: Any = {
@@ -32,7 +30,7 @@ SCHEMA: Any = {
         "strict": True,
         "schema": {
             "type": "object",
-            "properties": {"city": {"type": "string"}, "size": {"enum": ["small", "large"]}},
+            "properties": {"city": TEXT, "size": {"enum": ["small", "large"]}},
             "required": ["city", "size"],
             "additionalProperties": False,
         },
@@ -48,7 +46,7 @@ def test_json_object_gives_an_object(client: openai.OpenAI, model: str) -> None:
 
 
 def test_json_schema_is_kept_to(client: openai.OpenAI, model: str) -> None:
-    answer = client.chat.completions.create(model=model, messages=QUESTION, response_format=SCHEMA, **CALM)
+    answer = client.chat.completions.create(model=model, messages=QUESTION, response_format=SCHEMA, max_tokens=512)
     found = is_json(check_chat(answer, model))
     assert set(found) == {"city", "size"}
     assert isinstance(found["city"], str)
@@ -56,12 +54,14 @@ def test_json_schema_is_kept_to(client: openai.OpenAI, model: str) -> None:
 
 
 def test_the_client_parses_an_answer_into_a_model(client: openai.OpenAI, model: str) -> None:
-    answer = client.chat.completions.parse(model=model, messages=QUESTION, response_format=Place, **CALM)
+    answer = client.chat.completions.parse(model=model, messages=QUESTION, response_format=Place, max_tokens=512)
     assert isinstance(answer.choices[0].message.parsed, Place)
 
 
 def test_a_streamed_schema_is_parsed_at_the_end(client: openai.OpenAI, model: str) -> None:
-    with client.chat.completions.stream(model=model, messages=QUESTION, response_format=Place, **CALM) as stream:
+    with client.chat.completions.stream(
+        model=model, messages=QUESTION, response_format=Place, max_tokens=512
+    ) as stream:
         kinds = [event.type for event in stream]
         parsed = stream.get_final_completion().choices[0].message.parsed
     assert "content.done" in kinds

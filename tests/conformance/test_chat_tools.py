@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import openai
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from conformance.ask import CLOCK, WEATHER, check_chat, is_json, said
+from conformance.ask import CLOCK, TEXT, WEATHER, check_chat, is_json, said
 
 pytestmark = [pytest.mark.endpoint("chat/completions"), pytest.mark.needs("chat")]
 QUESTION = said("What is the weather in Rome?")
@@ -19,7 +19,7 @@ ALLOWED: Any = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "
 class Weather(BaseModel):
     """The weather in a city."""
 
-    city: str
+    city: Annotated[str, Field(max_length=TEXT["maxLength"])]
 
 
 @pytest.mark.parametrize("choice", ["required", NAMED, ALLOWED], ids=["required", "named", "allowed_tools"])
