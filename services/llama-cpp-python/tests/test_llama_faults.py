@@ -148,11 +148,11 @@ def test_wrong_file_ends_the_start_with_its_name(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--parallel", "0"], "'0' is not a count; expected 1 to 64"),
-        (["--cache-type-k", "q1"], "'q1' is no type of the cache; expected one of f32"),
-        (["--swa-full", "perhaps"], "'perhaps' is neither true nor false"),
-        (["--context-length", "x"], "'x' is not a size"),
-        (["--batch-size", "1"], "'1' is not a count; expected 128 to 8192"),
+        (["--parallel", "0"], "got '0'; expected a whole number from 1 to 64"),
+        (["--cache-type-k", "q1"], "got 'q1'; expected one of f32"),
+        (["--swa-full", "perhaps"], "got 'perhaps'; expected true or false"),
+        (["--context-length", "x"], "got 'x'; expected a whole number from 1"),
+        (["--batch-size", "1"], "got '1'; expected a whole number from 128 to 8192"),
     ],
 )
 def test_wrong_settings_exit_with_2(arguments, message):

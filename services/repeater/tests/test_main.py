@@ -82,10 +82,10 @@ async def test_settings_reach_the_backend(process):
     ("arguments", "message"),
     [
         (["--models", "a,"], "'a,' has an empty name; expected names with commas between them"),
-        (["--dimensions", "0"], "'0' is not a size; expected a whole number from 1"),
-        (["--dimensions", "5000"], "'5000' is not a size; expected 1 to 4096"),
-        (["--delay-ms", "-1"], "'-1' is no time; expected milliseconds from 0"),
-        (["--delay-ms", "x"], "'x' is no time; expected milliseconds from 0"),
+        (["--dimensions", "0"], "got '0'; expected a whole number from 1 to 4096"),
+        (["--dimensions", "5000"], "got '5000'; expected a whole number from 1 to 4096"),
+        (["--delay-ms", "-1"], "got '-1'; expected milliseconds from 0"),
+        (["--delay-ms", "x"], "got 'x'; expected milliseconds from 0"),
     ],
 )
 def test_wrong_settings_exit_with_2(process, arguments, message):

@@ -80,7 +80,7 @@ def test_what_cannot_be_chosen_is_refused(make, arguments, message):
 
 
 def test_a_setting_that_is_neither_true_nor_false_is_refused():
-    with pytest.raises(argparse.ArgumentError, match="'perhaps' is neither true nor false"):
+    with pytest.raises(argparse.ArgumentError, match="got 'perhaps'; expected true or false"):
         parsed("--require-manifest=perhaps")
 
 

@@ -100,13 +100,13 @@ def test_models_that_contradict_the_class_once_loaded_exit_with_1_and_say_so(sta
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("PORT", "99999", "'99999' is not a port; expected 0 to 65535"),
-        ("MAX_QUEUE", "-1", "'-1' is not a count; expected a whole number from 0"),
-        ("MAX_CONCURRENCY", "two", "'two' is not a count; expected a whole number from 0"),
-        ("MAX_MESSAGE_BYTES", "0", "'0' is not a size; expected a whole number from 1"),
-        ("DRAIN_SECONDS", "inf", "'inf' is no time; expected seconds from 0"),
-        ("LOG_LEVEL", "loud", "'loud' is not a level; expected one of debug, info, warning, error"),
-        ("METRICS_PORT", "x", "'x' is not a port; expected 0 to 65535"),
+        ("PORT", "99999", "got '99999'; expected a whole number from 0 to 65535"),
+        ("MAX_QUEUE", "-1", "got '-1'; expected a whole number from 0"),
+        ("MAX_CONCURRENCY", "two", "got 'two'; expected a whole number from 0"),
+        ("MAX_MESSAGE_BYTES", "0", "got '0'; expected a whole number from 1"),
+        ("DRAIN_SECONDS", "inf", "got 'inf'; expected seconds from 0"),
+        ("LOG_LEVEL", "loud", "got 'loud'; expected one of debug, info, warning, error"),
+        ("METRICS_PORT", "x", "got 'x'; expected a whole number from 0 to 65535"),
     ],
 )
 def test_bad_environment_exits_with_2(start, name, value, message):

@@ -73,15 +73,15 @@ async def test_models_of_settings_are_served(process, multilingual):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--device", "tpu"], "'tpu' is no device; expected one of auto, cpu, cuda"),
-        (["--threads", "-1"], "'-1' is not such a number; expected 0 to 256"),
-        (["--workers", "0"], "'0' is not such a number; expected 1 to 256"),
-        (["--batch-size", "0"], "'0' is not such a number; expected 1 to 128"),
-        (["--beam-size", "x"], "'x' is not such a number; expected 1 to 32"),
-        (["--vad", "maybe"], "'maybe' is neither true nor false"),
-        (["--max-audio-bytes", "0"], "'0' is not such a number; expected a whole number from 1"),
-        (["--max-audio-seconds", "0"], "'0' is no length of audio; expected seconds, more than 0"),
-        (["--max-audio-seconds", "long"], "'long' is no length of audio"),
+        (["--device", "tpu"], "got 'tpu'; expected one of auto, cpu, cuda"),
+        (["--threads", "-1"], "got '-1'; expected a whole number from 0 to 256"),
+        (["--workers", "0"], "got '0'; expected a whole number from 1 to 256"),
+        (["--batch-size", "0"], "got '0'; expected a whole number from 1 to 128"),
+        (["--beam-size", "x"], "got 'x'; expected a whole number from 1 to 32"),
+        (["--vad", "maybe"], "got 'maybe'; expected true or false"),
+        (["--max-audio-bytes", "0"], "got '0'; expected a whole number from 1"),
+        (["--max-audio-seconds", "0"], "got '0'; expected seconds, more than 0"),
+        (["--max-audio-seconds", "long"], "got 'long'; expected seconds, more than 0"),
     ],
 )
 def test_wrong_settings_exit_with_2(process, arguments, message):

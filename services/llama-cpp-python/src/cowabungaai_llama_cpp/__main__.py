@@ -9,7 +9,8 @@ from cowabungaai_llama_cpp.config import CACHE_TYPES, DEFAULT_CONTEXT, LlamaConf
 from cowabungaai_llama_cpp.cpus import usable_cpus
 from cowabungaai_llama_cpp.templates import names
 from cowabungaai_sdk import models
-from cowabungaai_sdk.serve import add_setting, boolean, run
+from cowabungaai_sdk.serve import run
+from cowabungaai_sdk.settings import add_setting, boolean, one_of, whole
 
 MAX_PARALLEL = 64
 MAX_BATCH = 8192
@@ -23,21 +24,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     defaults = LlamaConfig()
     models.add_arguments(parser)
+    cache_type = one_of(tuple(CACHE_TYPES))
     add_setting(
         parser,
         "context-length",
-        _size,
+        whole(1, 2**31 - 1),
         None,
         f"most tokens of a prompt and its answer; unset: the model's training length, at most {DEFAULT_CONTEXT}",
     )
-    add_setting(parser, "parallel", _parallel, defaults.parallel, "answers generated at once; each has a whole context")
-    add_setting(parser, "threads", _threads, None, "threads of the engine; unset: the processors that it may use")
-    add_setting(parser, "batch-size", _batch, defaults.batch_size, "most tokens of one step of the engine")
     add_setting(
-        parser, "cache-type-k", _cache_type, defaults.cache_type_k, f"keys in the cache: {', '.join(CACHE_TYPES)}"
+        parser,
+        "parallel",
+        whole(1, MAX_PARALLEL),
+        defaults.parallel,
+        "answers generated at once; each has a whole context",
     )
     add_setting(
-        parser, "cache-type-v", _cache_type, defaults.cache_type_v, f"values in the cache: {', '.join(CACHE_TYPES)}"
+        parser,
+        "threads",
+        whole(1, max(1, os.cpu_count() or 1)),
+        None,
+        "threads of the engine; unset: the processors that it may use",
+    )
+    add_setting(
+        parser,
+        "batch-size",
+        whole(2 * MAX_PARALLEL, MAX_BATCH),
+        defaults.batch_size,
+        "most tokens of one step of the engine",
+    )
+    add_setting(
+        parser, "cache-type-k", cache_type, defaults.cache_type_k, f"keys in the cache: {', '.join(CACHE_TYPES)}"
+    )
+    add_setting(
+        parser, "cache-type-v", cache_type, defaults.cache_type_v, f"values in the cache: {', '.join(CACHE_TYPES)}"
     )
     add_setting(parser, "swa-full", boolean, "false", "true: keep what left a sliding window, for more cache hits")
     add_setting(
@@ -73,36 +93,6 @@ def make_backend(arguments: argparse.Namespace) -> LlamaBackend:
         chat_template=arguments.chat_template,
     )
     return LlamaBackend(models.chosen(arguments), config)
-
-
-def _size(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 2**31:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size; expected a whole number from 1")
-    return int(text)
-
-
-def _between(text: str, low: int, high: int) -> int:
-    if not text.isdecimal() or not low <= int(text) <= high:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a count; expected {low} to {high}")
-    return int(text)
-
-
-def _parallel(text: str) -> int:
-    return _between(text, 1, MAX_PARALLEL)
-
-
-def _threads(text: str) -> int:
-    return _between(text, 1, max(1, os.cpu_count() or 1))
-
-
-def _batch(text: str) -> int:
-    return _between(text, 2 * MAX_PARALLEL, MAX_BATCH)
-
-
-def _cache_type(text: str) -> str:
-    if text not in CACHE_TYPES:
-        raise argparse.ArgumentTypeError(f"{text!r} is no type of the cache; expected one of {', '.join(CACHE_TYPES)}")
-    return text
 
 
 if __name__ == "__main__":

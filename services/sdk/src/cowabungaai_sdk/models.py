@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cowabungaai_sdk import manifest as manifests
 from cowabungaai_sdk.manifest import Manifest, ModelError
-from cowabungaai_sdk.serve import add_setting, boolean
+from cowabungaai_sdk.settings import add_setting, boolean
 from cowabungaai_sdk.v1.models_pb2 import Capability, Model
 
 __all__ = ["LocalModel", "Manifest", "ModelError", "add_arguments", "chosen", "locate"]

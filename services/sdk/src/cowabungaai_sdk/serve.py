@@ -7,7 +7,6 @@ import argparse
 import asyncio
 import importlib
 import logging
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from cowabungaai_sdk import logs, telemetry
 from cowabungaai_sdk.backend import Backend
 from cowabungaai_sdk.manifest import ModelError
 from cowabungaai_sdk.server import BackendServer, ServerConfig, ServerStartError
+from cowabungaai_sdk.settings import add_setting, amount, one_of, whole
 
 log = logging.getLogger("cowabungaai.serve")
 
@@ -63,7 +63,7 @@ def run(
         make_backend: makes the backend from the parsed arguments; called once they are known to be right.
         argv: the arguments; those of the process by default.
         prog: the program's name in help and messages.
-        add_own: adds the backend's own arguments, best by add_setting.
+        add_own: adds the backend's own arguments, best by settings.add_setting.
 
     Returns:
         The exit status.
@@ -83,60 +83,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = ServerConfig()
     settings: tuple[tuple[str, Callable[[str], object], object, str], ...] = (
         ("host", str, defaults.host, "address to listen on"),
-        ("port", _port, defaults.port, "port to listen on; 0 takes a free one"),
-        ("drain-seconds", _seconds, defaults.drain_s, "time for calls in flight and in the queue after a stop"),
-        ("max-message-bytes", _positive, defaults.max_message_bytes, "largest message"),
-        ("max-concurrency", _count, None, "calls that the engine works on at once; 0: any number; unset: as it says"),
-        ("max-queue", _count, defaults.max_queue, "calls that may wait for their turn; more are refused"),
-        ("metrics-port", _port, defaults.metrics_port, "port of the metrics for Prometheus; 0: none"),
+        ("port", whole(0, 65535), defaults.port, "port to listen on; 0 takes a free one"),
+        (
+            "drain-seconds",
+            amount("seconds"),
+            defaults.drain_s,
+            "time for calls in flight and in the queue after a stop",
+        ),
+        ("max-message-bytes", whole(1), defaults.max_message_bytes, "largest message"),
+        ("max-concurrency", whole(), None, "calls that the engine works on at once; 0: any number; unset: as it says"),
+        ("max-queue", whole(), defaults.max_queue, "calls that may wait for their turn; more are refused"),
+        ("metrics-port", whole(0, 65535), defaults.metrics_port, "port of the metrics for Prometheus; 0: none"),
     )
     for name, kind, default, text in settings:
         add_setting(parser, name, kind, default, text)
-    add_setting(parser, "log-level", _level, "info", f"least severe log lines to write: {', '.join(logs.LEVELS)}")
-
-
-def add_setting(
-    parser: argparse.ArgumentParser,
-    name: str,
-    kind: Callable[[str], object],
-    default: object,
-    text: str,
-) -> None:
-    """Adds an argument that has an environment variable too: `--max-queue` and COWABUNGAAI_MAX_QUEUE.
-
-    Args:
-        parser: gets the argument.
-        name: its name without dashes in front.
-        kind: reads a value; raises argparse.ArgumentTypeError where it is wrong.
-        default: the value where neither is given; None means unset.
-        text: what it is, for the help.
-    """
-    variable = f"COWABUNGAAI_{name.upper().replace('-', '_')}"
-    value = os.environ.get(variable) or (None if default is None else str(default))
-    shown = "" if default is None else f"; default: {default}"
-    parser.add_argument(
-        f"--{name}",
-        # argparse sends string defaults through `type`: a bad environment variable is refused like an argument.
-        type=kind,
-        default=value,
-        metavar="VALUE",
-        help=f"{text} ({variable}{shown})",
+    add_setting(
+        parser, "log-level", one_of(logs.LEVELS), "info", f"least severe log lines to write: {', '.join(logs.LEVELS)}"
     )
-
-
-def boolean(text: str) -> bool:
-    """Reads true or false, for add_setting.
-
-    Args:
-        text: either, in the ways that people write them.
-
-    Raises:
-        argparse.ArgumentTypeError: it is neither.
-    """
-    values = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if text.lower() not in values:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
-    return values[text.lower()]
 
 
 def run_with(make_backend: Callable[[argparse.Namespace], Backend], arguments: argparse.Namespace) -> int:
@@ -191,40 +154,6 @@ def backend_class(spec: str) -> Callable[[], Backend]:
         raise argparse.ArgumentTypeError(f"module {module_name!r} has no class {class_name!r}")
     make: Callable[[], Backend] = found
     return make
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port; expected 0 to 65535")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a count; expected a whole number from 0")
-    return int(text)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size; expected a whole number from 1")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; expected seconds from 0")
-    return seconds
-
-
-def _level(text: str) -> str:
-    if text not in logs.LEVELS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a level; expected one of {', '.join(logs.LEVELS)}")
-    return text
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from cowabungaai_sdk import models
 from cowabungaai_sdk.manifest import ModelError
-from cowabungaai_sdk.serve import add_setting, run
+from cowabungaai_sdk.serve import run
+from cowabungaai_sdk.settings import add_setting
 from cowabungaai_vllm.backend import VllmBackend
 from cowabungaai_vllm.config import load
 
