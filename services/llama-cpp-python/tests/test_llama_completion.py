@@ -4,9 +4,15 @@ import math
 
 import pytest
 
+from cowabungaai_llama_cpp.backend import LlamaBackend
+from cowabungaai_llama_cpp.config import LlamaConfig
+from cowabungaai_llama_cpp.cpus import usable_cpus
+from cowabungaai_sdk.client import BackendClient
 from cowabungaai_sdk.errors import InvalidRequestError
+from cowabungaai_sdk.models import locate
+from cowabungaai_sdk.server import BackendServer, ServerConfig
 from cowabungaai_sdk.v1.common_pb2 import FINISH_REASON_LENGTH, FINISH_REASON_STOP
-from support import continued, prompted
+from support import MODEL_ID, continued, prompted
 
 pytestmark = [pytest.mark.anyio, pytest.mark.model]
 
@@ -130,3 +136,14 @@ async def test_end_is_kept_back_by_min_tokens(client):
     assert await continued(client, prompted(FRANCE, max_tokens=8, logit_bias=ends)) == ("", FINISH_REASON_STOP)
     response = await client.complete(prompted(FRANCE, max_tokens=8, min_tokens=5, logit_bias=ends))
     assert response.usage.completion_tokens == 5
+
+
+async def test_kernels_that_are_faster_for_long_prompts_write_the_same(client, model_folder):
+    config = LlamaConfig(context_length=1024, parallel=2, threads=usable_cpus(), reproducible=False)
+    server = BackendServer(LlamaBackend([locate(f"{MODEL_ID}={model_folder}")], config), ServerConfig("127.0.0.1", 0))
+    port = await server.start()
+    await server.load()
+    request = prompted("1, 2, 3, 4, 5, 6, 7, 8, 9, 10, " * 20, max_tokens=12)
+    async with BackendClient(f"127.0.0.1:{port}", timeout_s=120) as faster:
+        assert await continued(faster, request) == await continued(client, request)
+    await server.stop()

@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -44,17 +45,38 @@ def folder(tmp_path: Path) -> Path:
     return tiny.make(tmp_path / "tiny")
 
 
+@pytest.fixture(params=["onnx", pytest.param("torch", marks=pytest.mark.torch)])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each engine: both flavors keep one contract."""
+    if request.param == "torch" and not find_spec("sentence_transformers"):
+        pytest.skip("torch and sentence-transformers are not installed: they are in the gpu flavor only")
+    return str(request.param)
+
+
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """Serves folders; stops at the end."""
+    """Serves folders, by ONNX Runtime where nothing else is said; stops at the end."""
     async with AsyncExitStack() as stack:
 
-        async def start(*folders: Path | str, max_queue: int = 64, **settings: object) -> BackendClient:
+        async def start(
+            *folders: Path | str, max_concurrency: int | None = None, max_queue: int = 64, **settings: object
+        ) -> BackendClient:
             backend = TextEmbeddings([locate(str(folder)) for folder in folders], Settings(**settings))
-            server = BackendServer(backend, ServerConfig("127.0.0.1", 0, drain_s=0, max_queue=max_queue))
+            config = ServerConfig("127.0.0.1", 0, drain_s=0, max_concurrency=max_concurrency, max_queue=max_queue)
+            server = BackendServer(backend, config)
             port = await server.start()
             stack.push_async_callback(server.stop)
             await server.load()
             return await stack.enter_async_context(BackendClient(f"127.0.0.1:{port}", timeout_s=30))
 
         yield start
+
+
+@pytest.fixture
+def serve_any(serve: Serve, engine: str) -> Serve:
+    """Serves folders by each engine, in float32."""
+
+    async def start(*folders: Path | str, **settings: object) -> BackendClient:
+        return await serve(*folders, **{"engine": engine, "precision": "float32", **settings})
+
+    return start

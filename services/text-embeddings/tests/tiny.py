@@ -61,6 +61,7 @@ def make(
     write_json(folder / "config.json", {**_config(family), **changes})
     save_file(_weights(family, rng), folder / "model.safetensors")
     _tokenizer().save(str(folder / "tokenizer.json"))
+    write_json(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast"})
     write_json(folder / "sentence_bert_config.json", {"max_seq_length": longest, "do_lower_case": False})
     write_json(folder / "config_sentence_transformers.json", prompts or {})
     kinds = ["Transformer", "Pooling", *(["Dense"] if dense else []), *(["Normalize"] if normalize else [])]

@@ -195,7 +195,9 @@ def openai_server(key: str, title: str, service: str, lock: str, words: Callable
         extra = services.environment(lock, REQUIREMENTS / f"{lock}.lock")
         site = next((extra.parent.parent / "lib").glob("python3.*")) / "site-packages"
         python = services.service_environment(service)
-        started = ground.fleet.start(f"backend-{key}", [python, *words(port)], {"PYTHONPATH": str(site)})
+        places = [site, CHECKOUT / "tests", *services.load(service).sources]
+        variables = {"PYTHONPATH": os.pathsep.join(map(str, places))}
+        started = ground.fleet.start(f"backend-{key}", [python, *words(port)], variables)
         started.until(lambda: accepts(port))
         return _running(ground, started, ground.work(key, python, [], "openai_server", str(port)))
 

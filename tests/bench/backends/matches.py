@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.backends.contenders import Contender, library, openai_server, ours
+from bench.backends.contenders import WORKERS, Contender, library, openai_server, ours
 from cowabunga import models, services
 from cowabunga.errors import UsageError
 from cowabunga.paths import CHECKOUT, cache_home, digest_of, logs
@@ -91,7 +91,9 @@ def llama() -> Match:
         (entry, *_) = models.ensure("llama-cpp-python")
         (file,) = entry.path.glob("*.gguf")
         settings = ["--n_ctx", "2048", "--n_threads", THREADS, "--n_threads_batch", THREADS, "--n_batch", "512"]
-        return ["-m", "llama_cpp.server", "--model", str(file), "--port", str(port), *settings]
+        # By itself it ends an answer as soon as the next request comes.
+        settings += ["--interrupt_requests", "false", "--verbose", "false"]
+        return ["-m", f"{WORKERS}.llama_server", "--model", str(file), "--port", str(port), *settings]
 
     def numbered(number: int, prompts: Sequence[str]) -> dict[str, Any]:
         return {"prompts": [f"{number}. {prompt}" for prompt in prompts], "tokens": TOKENS}

@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from cowabungaai_llama_cpp import variants
+
 log = logging.getLogger("cowabungaai.llama_cpp")
 
 _ERROR, _WARNING = 4, 3
@@ -34,10 +36,7 @@ def library() -> Any:
     """
     functions = _functions()
     functions.llama_log_set(_log_callback, ctypes.c_void_p(0))
-    # The CPU backend is one library a processor family: the best one that this processor can run is taken.
-    folder = Path(functions.__file__).parent / "lib"
-    load = function("ggml_backend_load_all_from_path", None, ctypes.c_char_p)
-    load(str(folder).encode())
+    log.info("the processor is taken for one like %s", variants.load(Path(functions.__file__).parent / "lib"))
     functions.llama_backend_init()
     return functions
 

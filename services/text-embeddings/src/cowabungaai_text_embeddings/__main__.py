@@ -6,7 +6,8 @@ Exit status as cowabungaai_sdk.serve's; convert: 0, or 1 where the folder cannot
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 # Before any import that reads them: nothing is loaded from a hub, and numpy's own threads would only take memory.
@@ -15,9 +16,10 @@ os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from cowabungaai_sdk import models
-from cowabungaai_sdk.serve import add_setting, run
+from cowabungaai_sdk.serve import run
+from cowabungaai_sdk.settings import add_setting, boolean, one_of, whole
 from cowabungaai_text_embeddings.backend import TextEmbeddings
-from cowabungaai_text_embeddings.config import ENGINES, PRECISIONS, Settings
+from cowabungaai_text_embeddings.config import ENGINES, MAX_INPUTS, PRECISIONS, Settings, installed_engine
 from cowabungaai_text_embeddings.folder import Folder
 
 PROG = "cowabungaai_text_embeddings"
@@ -30,17 +32,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser: gets them.
     """
     models.add_arguments(parser)
-    add_setting(parser, "engine", _one_of(ENGINES), ENGINES[0], "onnx, or torch in the gpu flavor")
+    add_setting(parser, "engine", one_of(ENGINES), installed_engine(), "onnx, or torch in the gpu flavor")
     add_setting(
-        parser, "precision", _one_of(PRECISIONS), None, "int8 or float32; unset: as the folder's ONNX file, or int8"
+        parser, "precision", one_of(PRECISIONS), None, "int8 or float32; unset: int8, or as the only ONNX file is"
     )
-    add_setting(parser, "threads", _count, 0, "threads that work on one batch; 0: the CPUs, shared among the streams")
-    add_setting(parser, "streams", _count, 0, "batches that are worked on at once; 0: the engine's own")
-    add_setting(parser, "max-batch-tokens", _count, 0, "most tokens of a batch, with padding; 0: the engine's own")
-    add_setting(parser, "truncate", _boolean, "false", "true cuts inputs that are too long, where a request is silent")
-    add_setting(parser, "context-length", _size, None, "most tokens of an input; unset: as the model says")
+    add_setting(
+        parser, "threads", whole(), 0, "threads that work on one batch; 0: one, or the CPUs shared among the streams"
+    )
+    add_setting(
+        parser, "streams", whole(), 0, "batches that are worked on at once; 0: the CPUs shared among threads; torch: 1"
+    )
+    add_setting(parser, "max-batch-tokens", whole(), 0, "most tokens of a batch, with padding; 0: the engine's own")
+    add_setting(parser, "max-inputs", whole(1), MAX_INPUTS, "most inputs of a request")
+    add_setting(parser, "truncate", boolean, "false", "true cuts inputs that are too long, where a request is silent")
+    add_setting(parser, "context-length", whole(1), None, "most tokens of an input; unset: as the model says")
     add_setting(parser, "prompt", str, None, "name of the model's prompt to put before texts; unset: its default")
-    add_setting(parser, "matryoshka", _boolean, None, "whether vectors may be shortened; unset: as the model says")
+    add_setting(parser, "matryoshka", boolean, None, "whether vectors may be shortened; unset: as the model says")
     add_setting(parser, "device", str, None, "torch's device; unset: the best that there is")
 
 
@@ -53,8 +60,8 @@ def make_backend(arguments: argparse.Namespace) -> TextEmbeddings:
     Raises:
         ModelError: a model is missing or is not what it should be.
     """
-    names = ("engine", "precision", "threads", "streams", "max_batch_tokens", "truncate", "context_length")
-    chosen = {name: getattr(arguments, name) for name in (*names, "prompt", "matryoshka", "device")}
+    # Each setting has the name of its argument.
+    chosen = {field.name: getattr(arguments, field.name) for field in fields(Settings)}
     return TextEmbeddings(models.chosen(arguments), Settings(**chosen))
 
 
@@ -67,14 +74,14 @@ def convert(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog=f"{PROG} convert", description="Makes a model's folder that starts without conversion, and needs no onnx."
     )
-    parser.add_argument("folder", type=Path, help="a sentence-transformers folder with safetensors")
-    parser.add_argument("out", type=Path, help="the folder to make")
+    parser.add_argument("folder", help="a sentence-transformers folder with safetensors")
+    parser.add_argument("out", type=Path, help="the folder to make, which must not be there yet")
     parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0], help="default: %(default)s")
     arguments = parser.parse_args(argv)
     from cowabungaai_text_embeddings.convert import save
 
     try:
-        save(Folder(models.LocalModel(arguments.folder.name, arguments.folder)), arguments.precision, arguments.out)
+        save(Folder(models.locate(arguments.folder)), arguments.precision, arguments.out)
     except models.ModelError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -91,33 +98,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given[:1] == ["convert"]:
         return convert(given[1:])
     return run(make_backend, given, prog=PROG, add_own=add_arguments)
-
-
-def _one_of(known: Sequence[str]) -> Callable[[str], str]:
-    def kind(text: str) -> str:
-        if text not in known:
-            raise argparse.ArgumentTypeError(f"{text!r} is not known; expected one of {', '.join(known)}")
-        return text
-
-    return kind
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a count; expected a whole number from 0")
-    return int(text)
-
-
-def _size(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size; expected a whole number from 1")
-    return int(text)
-
-
-def _boolean(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
-    return text == "true"
 
 
 if __name__ == "__main__":

@@ -2,11 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from cowabungaai_sdk.models import ModelError
-
-T = TypeVar("T")
 
 ACTIVATIONS = {
     "gelu": "Gelu",
@@ -121,22 +119,22 @@ _MPNET = Layout(
 
 
 def _bert(config: "_Config", *, layout: Layout = _BERT, padded: bool = False) -> Architecture:
-    kind = config.get("position_embedding_type", str, "absolute")
+    kind = config.text("position_embedding_type", "absolute")
     if kind != "absolute":
         raise config.error(f"position_embedding_type is {kind!r}; expected 'absolute'")
     # These families number positions from the padding token's id on.
-    first = config.get("pad_token_id", int, 1) + 1 if padded else 0
+    first = config.size("pad_token_id", 1, least=0) + 1 if padded else 0
     return Architecture(
-        family=config.get("model_type", str),
+        family=config.text("model_type"),
         layout=layout,
-        width=config.get("hidden_size", int),
-        heads=config.get("num_attention_heads", int),
-        layers=config.get("num_hidden_layers", int),
-        feed_width=config.get("intermediate_size", int),
-        vocabulary=config.get("vocab_size", int),
+        width=config.size("hidden_size"),
+        heads=config.size("num_attention_heads"),
+        layers=config.size("num_hidden_layers"),
+        feed_width=config.size("intermediate_size"),
+        vocabulary=config.size("vocab_size"),
         first_position=first,
-        positions=config.get("max_position_embeddings", int) - first,
-        epsilon=config.get("layer_norm_eps", float, 1e-12),
+        positions=config.size("max_position_embeddings") - first,
+        epsilon=config.number("layer_norm_eps", 1e-12),
         activation=config.activation("hidden_act"),
     )
 
@@ -153,13 +151,13 @@ def _distilbert(config: "_Config") -> Architecture:
     return Architecture(
         family="distilbert",
         layout=_DISTILBERT,
-        width=config.get("dim", int),
-        heads=config.get("n_heads", int),
-        layers=config.get("n_layers", int),
-        feed_width=config.get("hidden_dim", int),
-        vocabulary=config.get("vocab_size", int),
+        width=config.size("dim"),
+        heads=config.size("n_heads"),
+        layers=config.size("n_layers"),
+        feed_width=config.size("hidden_dim"),
+        vocabulary=config.size("vocab_size"),
         first_position=0,
-        positions=config.get("max_position_embeddings", int),
+        positions=config.size("max_position_embeddings"),
         epsilon=1e-12,
         activation=config.activation("activation"),
     )
@@ -187,7 +185,7 @@ def read(config: Mapping[str, Any], name: str) -> Architecture:
         ModelError: the architecture is not one of FAMILIES, or its configuration is wrong.
     """
     found = _Config(config, name)
-    family = found.get("model_type", str)
+    family = found.text("model_type")
     if family not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
         raise found.error(
@@ -228,18 +226,30 @@ class _Config:
     def error(self, message: str) -> ModelError:
         return ModelError(f"{self.name}: {message}")
 
-    def get(self, key: str, kind: type[T], default: T | None = None) -> T:
-        found = self.values.get(key)
-        if found is None:
-            found = default
-        if kind is float and isinstance(found, int) and not isinstance(found, bool):
-            found = kind(found)
-        if not isinstance(found, kind) or isinstance(found, bool):
-            raise self.error(f"{key} is {found!r}; expected {kind.__name__}")
+    def text(self, key: str, default: str | None = None) -> str:
+        found = self._get(key, default)
+        if not isinstance(found, str):
+            raise self.error(f"{key} is {found!r}; expected a text")
         return found
 
+    def size(self, key: str, default: int | None = None, least: int = 1) -> int:
+        found = self._get(key, default)
+        if not isinstance(found, int) or isinstance(found, bool) or found < least:
+            raise self.error(f"{key} is {found!r}; expected a whole number from {least}")
+        return found
+
+    def number(self, key: str, default: float) -> float:
+        found = self._get(key, default)
+        if not isinstance(found, int | float) or isinstance(found, bool):
+            raise self.error(f"{key} is {found!r}; expected a number")
+        return float(found)
+
     def activation(self, key: str) -> str:
-        found = self.get(key, str, "gelu")
+        found = self.text(key, "gelu")
         if found not in ACTIVATIONS:
             raise self.error(f"{key} is {found!r}; expected one of {', '.join(ACTIVATIONS)}")
         return ACTIVATIONS[found]
+
+    def _get(self, key: str, default: object) -> object:
+        found: object = self.values.get(key)
+        return default if found is None else found

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from cowabungaai_sdk.errors import BackendUnavailableError
 from cowabungaai_text_embeddings.engine import Engine, Tokens
 
 Vectors = list[NDArray[np.float32]]
@@ -78,10 +79,15 @@ class Batcher:
 
         Returns:
             What gets their vectors, in their order. Cancelling it takes them out of the queue.
+
+        Raises:
+            BackendUnavailableError: the threads have ended.
         """
         job = Job(texts, [None] * len(texts), len(texts))
         job.waiting = sorted((_Entry(job, at, len(text)) for at, text in enumerate(texts)), key=_length)
         with self._changed:
+            if self._closed:
+                raise BackendUnavailableError("the backend is stopping")
             self._jobs.append(job)
             self._entries.extend(job.waiting)
             self._entries.sort(key=_length)
@@ -151,27 +157,22 @@ class Batcher:
         self._entries = [entry for entry in self._entries if entry.job is not job]
 
     def _deliver(self, batch: Sequence[_Entry], vectors: NDArray[np.float32]) -> None:
-        done = []
         with self._changed:
             for entry, vector in zip(batch, vectors, strict=True):
-                entry.job.vectors[entry.index] = vector
-                entry.job.left -= 1
-                if not entry.job.left:
-                    done.append(entry.job)
-        for job in done:
-            if job.future.set_running_or_notify_cancel():
-                job.future.set_result([vector for vector in job.vectors if vector is not None])
+                job = entry.job
+                job.vectors[entry.index] = vector
+                job.left -= 1
+                if not job.left and job.future.set_running_or_notify_cancel():
+                    job.future.set_result([vector for vector in job.vectors if vector is not None])
 
     def _fail(self, batch: Sequence[_Entry], error: Exception) -> None:
         with self._changed:
-            jobs = {entry.job for entry in batch}
-            for job in jobs:
+            for job in {entry.job for entry in batch}:
                 self._drop(job)
                 job.waiting.clear()
-        for job in jobs:
-            # Another stream may have failed it already.
-            if not job.future.done() and job.future.set_running_or_notify_cancel():
-                job.future.set_exception(error)
+                # Another stream may have failed it already.
+                if not job.future.done() and job.future.set_running_or_notify_cancel():
+                    job.future.set_exception(error)
 
 
 def _length(entry: _Entry) -> int:

@@ -1,9 +1,17 @@
 """How the service behaves where a request does not say otherwise."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 ENGINES = ("onnx", "torch")
 PRECISIONS = ("int8", "float32")
+MAX_INPUTS = 2048
+"""The most inputs of a request, as OpenAI has it."""
+
+
+def installed_engine() -> str:
+    """The engine of the flavor that is installed: torch's where its packages are there."""
+    return "torch" if find_spec("sentence_transformers") else "onnx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,11 +20,12 @@ class Settings:
 
     Args:
         engine: onnx, which needs no torch, or torch, which the gpu flavor has.
-        precision: int8 or float32; None means what a folder's ONNX file is, or int8. torch: float32, or None for what
-            the model was saved as.
-        threads: how many threads work on one batch; 0 means as many as the CPUs leave for each stream.
-        streams: how many batches are worked on at once; 0 means the engine's own.
+        precision: int8 or float32; None means int8 where it can be made of safetensors, else what the folder's ONNX
+            file is. torch: float32, or None for what the model was saved as.
+        threads: how many threads work on one batch; 0 means as many as the CPUs leave for each stream, or 1.
+        streams: how many batches are worked on at once; 0 means as many as the CPUs leave for such threads; torch: 1.
         max_batch_tokens: the most tokens of a batch, padding included; 0 means the engine's own.
+        max_inputs: the most inputs of a request.
         truncate: whether inputs that are too long are cut, where the request says nothing.
         context_length: the most tokens of an input; None means as the model says.
         prompt: the name of the model's prompt that goes before every text; None means its default, mostly none.
@@ -29,6 +38,7 @@ class Settings:
     threads: int = 0
     streams: int = 0
     max_batch_tokens: int = 0
+    max_inputs: int = MAX_INPUTS
     truncate: bool = False
     context_length: int | None = None
     prompt: str | None = None

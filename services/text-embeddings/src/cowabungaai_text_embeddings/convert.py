@@ -10,16 +10,16 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from cowabungaai_sdk.models import ModelError
+from cowabungaai_sdk import manifest as manifests
+from cowabungaai_sdk.models import Manifest, ModelError
 from cowabungaai_text_embeddings import architectures
-from cowabungaai_text_embeddings.encoder import HIDDEN, IDS, MASK, write
+from cowabungaai_text_embeddings.encoder import write
+from cowabungaai_text_embeddings.engine import HIDDEN, IDS, MASK
 from cowabungaai_text_embeddings.files import Array, Weights
-from cowabungaai_text_embeddings.folder import CONVERTED, INT8_SUFFIX, Folder
+from cowabungaai_text_embeddings.folder import CONVERTED, Folder
 from cowabungaai_text_embeddings.graph import Float32, Graph
 from cowabungaai_text_embeddings.quantize import Int8
 from cowabungaai_text_embeddings.sessions import open_session
-
-PRECISIONS = ("int8", "float32")
 
 CALIBRATION_TEXTS, CALIBRATION_TOKENS = 16, 64
 """How many random tokens show how large channels get; more change nothing that counts."""
@@ -43,7 +43,7 @@ def convert(folder: Folder, precision: str) -> Converted:
 
     Args:
         folder: the model's.
-        precision: one of PRECISIONS.
+        precision: int8 or float32.
 
     Raises:
         ModelError: the architecture is none that is known, or the tensors are not what they should be.
@@ -57,32 +57,55 @@ def convert(folder: Folder, precision: str) -> Converted:
 
 
 def save(folder: Folder, precision: str, out: Path) -> None:
-    """Makes a folder that starts without conversion.
+    """Makes a folder that starts without conversion; half-made ones do not stay.
 
     Args:
-        folder: the model's; everything but its weights is copied.
-        precision: one of PRECISIONS.
+        folder: the model's; everything but its weights is copied. Where it has a manifest, the new folder has one too.
+        precision: int8 or float32.
         out: the folder to make; it must not be there yet.
 
     Raises:
-        ModelError: as convert's, or the folder is there already.
+        ModelError: as convert's; or the folder is not what its manifest says, or cannot be made.
     """
-    converted = convert(folder, precision)
+    folder.model.verify()
+    if not folder.weights:
+        raise ModelError(f"{folder.transformer} has no model.safetensors; there is nothing else that is converted")
+    if out.exists():
+        raise ModelError(f"{out} is there already; name a folder that is not, or remove it")
+    staging = out.with_name(f".{out.name}.part")
     try:
-        out.mkdir(parents=True)
-    except FileExistsError:
-        raise ModelError(f"{out} is there already; name a folder that is not, or remove it") from None
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        _fill(staging, folder, convert(folder, precision), CONVERTED[precision])
+        staging.rename(out)
+    except OSError as error:
+        raise ModelError(f"{out} cannot be made: {error}") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _fill(target: Path, folder: Folder, converted: Converted, name: str) -> None:
     for path in folder.companions():
-        target = out / path.relative_to(folder.path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
-    name = CONVERTED if precision == "float32" else CONVERTED.replace(".onnx", f"{INT8_SUFFIX}.onnx")
+        copy = target / path.relative_to(folder.path)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    # The transformer need not lie at the top.
+    place = target / folder.transformer.relative_to(folder.path)
+    place.mkdir(parents=True, exist_ok=True)
     model = onnx.load_from_string(converted.model)
-    with (out / f"{name}.data").open("wb") as file:
+    with (place / f"{name}.data").open("wb") as file:
         for tensor in model.graph.initializer:
             if tensor.name in converted.weights:
                 _write(tensor, converted.weights[tensor.name], file, f"{name}.data")
-    (out / name).write_bytes(model.SerializeToString())
+    (place / name).write_bytes(model.SerializeToString())
+    if (known := folder.model.manifest) is not None:
+        (target / manifests.NAME).write_text(_described(target, known).to_json(), encoding="utf-8")
+
+
+def _described(target: Path, known: Manifest) -> Manifest:
+    """The manifest of what was made, with all that the former one says of the model."""
+    kept = {name: getattr(known, name) for name in ("source", "owned_by", "created", "description")}
+    return manifests.describe(target, known.id, known.licence, **kept)
 
 
 def _write(tensor: onnx.TensorProto, values: Array, file: Any, location: str) -> None:

@@ -7,11 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cowabungaai_text_embeddings.architectures import Architecture, prefix
+from cowabungaai_text_embeddings.engine import HIDDEN, IDS, MASK
 from cowabungaai_text_embeddings.files import Weights
 from cowabungaai_text_embeddings.graph import FUSED, Graph, Linear
-
-IDS, MASK, HIDDEN = "input_ids", "attention_mask", "last_hidden_state"
-"""Inputs, int32 [texts, tokens]: tokens and 1 where there is one. Output, float32 [texts, tokens, width]."""
 
 RELATIVE_BUCKETS, RELATIVE_DISTANCE = 32, 128
 """Of MPNet: how many relative positions are told apart, and from which distance on all are alike."""
@@ -89,11 +87,10 @@ class _Writer:
         parts = graph.add_many("Split", [product], [f"{name}_{number}" for name in "qkv"], axis=2, num_outputs=3)
         inputs = [*parts, graph.weight(f"query_key_value_{number}_bias", bias)]
         # Without a mask ONNX Runtime computes attention in blocks; memory grows with the length, not its square.
-        branches = {}
+        branches: dict[str, Any] = {}
         for branch, mask in (("then_branch", ""), ("else_branch", MASK)):
             inner, made = Graph(), f"{branch}_{number}"
-            attributes = {"num_heads": self._sizes.heads}
-            inner.add("MultiHeadAttention", [*inputs, mask, self._bias], made, FUSED, **attributes)
+            inner.add("MultiHeadAttention", [*inputs, mask, self._bias], made, FUSED, num_heads=self._sizes.heads)
             branches[branch] = inner.branch(made)
         return graph.add("If", [self._full], f"mixed_{number}", **branches)
 
@@ -122,15 +119,13 @@ class _Writer:
         return graph.add("Relu", [graph.add("Add", [given, name], f"{output}_sum")], output)
 
     def _norm(self, given: str, skip: str, name: str, output: str, bias: NDArray[Any] | None = None) -> str:
-        """Writes the norm of given + skip + bias."""
+        """Writes the norm of given + skip + bias; see sessions.py for why it is not one operator."""
         graph, width = self.graph, self._sizes.width
-        inputs = [given, skip]
-        inputs += [
-            graph.weight(f"{output}_{part}", self._tensor(f"{name}.{part}", width)) for part in ("weight", "bias")
-        ]
         if bias is not None:
-            inputs.append(graph.weight(f"{output}_input_bias", bias))
-        return graph.add("SkipLayerNormalization", inputs, output, FUSED, epsilon=self._sizes.epsilon)
+            given = graph.add("Add", [given, graph.weight(f"{output}_input_bias", bias)], f"{output}_biased")
+        total = graph.add("Add", [given, skip], f"{output}_sum")
+        parts = [graph.weight(f"{output}_{part}", self._tensor(f"{name}.{part}", width)) for part in ("weight", "bias")]
+        return graph.add("LayerNormalization", [total, *parts], output, epsilon=self._sizes.epsilon)
 
     def _layer_tensors(self, name: str, rows: int, columns: int) -> tuple[NDArray[Any], NDArray[Any]]:
         return self._tensor(f"{name}.weight", rows, columns), self._tensor(f"{name}.bias", rows)

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-import onnxruntime
+import onnxruntime  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from cowabungaai_sdk.models import ModelError
 from cowabungaai_text_embeddings import pooling
-from cowabungaai_text_embeddings.encoder import HIDDEN, IDS, MASK
-from cowabungaai_text_embeddings.engine import Tokens, padded
+from cowabungaai_text_embeddings.engine import HIDDEN, IDS, MASK, Tokens, check, padded
 from cowabungaai_text_embeddings.folder import Folder
 from cowabungaai_text_embeddings.sessions import open_session
 
@@ -44,17 +43,11 @@ class OnnxEngine:
                 f"{', '.join(outputs)}; expected integers {IDS}, {MASK} and perhaps {_TYPES}, and an output {HIDDEN}"
             )
         self._output = chosen
-        self._padding = int(folder.config.get("pad_token_id") or 0)
-        # A first batch: what is wrong with shapes shows here, and not in a client's request.
-        width = self.vectors([np.full(3, self._padding, np.int32)]).shape[1]
-        if width != folder.dimensions:
-            raise ModelError(
-                f"{folder.path} makes vectors of {width} dimensions; its configuration says {folder.dimensions}"
-            )
+        check(self, folder)
 
     def vectors(self, texts: Sequence[Tokens]) -> NDArray[np.float32]:
         """See Engine."""
-        ids, mask = padded(texts, self._padding)
+        ids, mask = padded(texts, self._folder.padding)
         given = {IDS: ids, MASK: mask, _TYPES: np.zeros_like(ids) if _TYPES in self._inputs else ids}
         feed = {name: given[name].astype(kind, copy=False) for name, kind in self._inputs.items()}
         hidden: NDArray[np.float32] = self._session.run([self._output], feed)[0]
@@ -62,14 +55,13 @@ class OnnxEngine:
 
 
 def _session(folder: Folder, precision: str | None, threads: int) -> onnxruntime.InferenceSession:
-    if (path := folder.engine_file(precision)) is not None and not (precision is None and folder.weights):
+    if (path := folder.engine_file(precision)) is not None:
         return open_session(path, threads=threads)
     if not folder.weights:
         other = folder.engine_file(None)
+        found = f"{other.name} only, which is not {precision}; choose another --precision" if other else "no weights"
         raise ModelError(
-            f"{folder.transformer} has "
-            + (f"{other.name} only, which is not {precision}; choose another --precision" if other else "no weights")
-            + "; expected model.safetensors, or an ONNX file. Other formats are not read"
+            f"{folder.transformer} has {found}; expected model.safetensors, or an ONNX file. Other formats are not read"
         )
     # Only those who convert pay for this import.
     from cowabungaai_text_embeddings.convert import convert

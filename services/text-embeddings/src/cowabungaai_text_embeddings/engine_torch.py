@@ -6,19 +6,25 @@ gets tokens, and its modules do the rest.
 
 import os
 from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
 
-# Before the import that reads them: nothing is loaded from a hub.
+# Before the import that reads them: nothing is loaded from a hub, and the log is ours.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from sentence_transformers import SentenceTransformer
 
 from cowabungaai_sdk.models import ModelError
-from cowabungaai_text_embeddings.engine import Tokens, padded
+from cowabungaai_text_embeddings.engine import Tokens, check, padded
 from cowabungaai_text_embeddings.folder import Folder
+
+# Their types are not known to the checks: these packages are in the gpu flavor only.
+torch: Any = import_module("torch")
+sentence_transformers: Any = import_module("sentence_transformers")
+import_module("transformers.utils.logging").disable_progress_bar()
 
 
 class TorchEngine:
@@ -41,7 +47,7 @@ class TorchEngine:
             torch.set_num_threads(threads)
         dtype: object = torch.float32 if precision else "auto"
         try:
-            self._model = SentenceTransformer(
+            self._model = sentence_transformers.SentenceTransformer(
                 str(folder.path),
                 device=device,
                 trust_remote_code=False,
@@ -52,12 +58,8 @@ class TorchEngine:
         except Exception as error:
             raise ModelError(f"sentence-transformers cannot load {folder.path}: {error}") from error
         self._model.eval()
-        self._padding = int(folder.config.get("pad_token_id") or 0)
-        width = self.vectors([np.full(3, self._padding, np.int32)]).shape[1]
-        if width != folder.dimensions:
-            raise ModelError(
-                f"{folder.path} makes vectors of {width} dimensions; its configuration says {folder.dimensions}"
-            )
+        self._padding = folder.padding
+        check(self, folder)
 
     def vectors(self, texts: Sequence[Tokens]) -> NDArray[np.float32]:
         """See Engine."""

@@ -12,11 +12,16 @@ from cowabungaai_text_embeddings.files import read_json, read_object
 from cowabungaai_text_embeddings.modules import read_module, read_pooling, read_shape, read_width
 from cowabungaai_text_embeddings.pooling import Module, Pooling
 
-CONVERTED, INT8_SUFFIX = "encoder.onnx", "_int8"
-"""What the converter makes: encoder.onnx or encoder_int8.onnx, and its weights, with `.data` after the name."""
+CONVERTED = {"int8": "encoder_int8.onnx", "float32": "encoder.onnx"}
+"""What the converter makes for each precision, and beside it the weights, with `.data` after the name."""
 
-_ONNX_PLACES = ("onnx/model.onnx", "model.onnx")
-_ONNX_INT8_PLACES = ("onnx/model_int8.onnx", "onnx/model_quantized.onnx", "model_quantized.onnx")
+_EXPORTED = {
+    "int8": ("onnx/model_int8.onnx", "onnx/model_quantized.onnx", "model_quantized.onnx"),
+    "float32": ("onnx/model.onnx", "model.onnx"),
+}
+"""Where exporters put ONNX files."""
+_TEXT_SETTINGS = ("bert", "roberta", "distilbert", "camembert", "xlm-roberta", "xlnet")
+"""What stands in the name of the file with a transformer's limits; all but the first are of former versions."""
 _HEAVY = (".safetensors", ".bin", ".onnx", ".data", ".onnx_data", ".h5", ".msgpack", ".ot", ".gguf")
 
 
@@ -91,18 +96,21 @@ class Folder:
         return sorted({self.transformer / str(name) for name in names.values()})
 
     def engine_file(self, precision: str | None) -> Path | None:
-        """The ONNX file to run; None where there is none of that precision.
+        """The ONNX file to run; None where there is none, and where the safetensors are to be converted instead.
 
         Args:
-            precision: int8 or float32; None where either will do, int8 first.
+            precision: int8 or float32; None where either will do: int8 then, and what was converted before what an
+                exporter made, whose accuracy nobody knows.
         """
-        int8 = (CONVERTED.replace(".onnx", f"{INT8_SUFFIX}.onnx"), *_ONNX_INT8_PLACES)
-        float32 = (CONVERTED, *_ONNX_PLACES)
-        names = {"int8": int8, "float32": float32, None: (*int8, *float32)}[precision]
-        return next((self.transformer / name for name in names if (self.transformer / name).is_file()), None)
+        precisions = (precision,) if precision else tuple(CONVERTED)
+        converted = [CONVERTED[each] for each in precisions]
+        exported = [name for each in precisions for name in _EXPORTED[each]]
+        convertible = bool(self.weights) and self.config.get("model_type") in architectures.FAMILIES
+        names = converted if convertible and precision is None else [*converted, *exported]
+        return next((path for name in names if (path := self.transformer / name).is_file()), None)
 
     def companions(self) -> Iterator[Path]:
-        """All files but the transformer's weights and the manifest, which speaks of those."""
+        """All files but the transformer's weights, and the manifest, which names those."""
         modules = [path for _, path in self.modules[1:]]
         for path in sorted(self.path.rglob("*")):
             hidden = any(part.startswith(".") for part in path.relative_to(self.path).parts)
@@ -146,9 +154,8 @@ class Folder:
     @cached_property
     def text_settings(self) -> dict[str, Any]:
         """The transformer's sentence_bert_config.json, which had other names at times."""
-        names = ("sentence_bert_config.json", "sentence_roberta_config.json", "sentence_distilbert_config.json")
-        names += ("sentence_camembert_config.json", "sentence_xlm-roberta_config.json", "sentence_xlnet_config.json")
-        path = next((self.transformer / name for name in names if (self.transformer / name).exists()), None)
+        paths = [self.transformer / f"sentence_{kind}_config.json" for kind in _TEXT_SETTINGS]
+        path = next((path for path in paths if path.exists()), None)
         return read_object(path) if path else {}
 
     @property
@@ -185,6 +192,18 @@ class Folder:
         card = self.path / "README.md"
         head = card.read_text(encoding="utf-8", errors="replace").split("\n---", 1)[0] if card.is_file() else ""
         return "matryoshka" in head.lower()
+
+    @property
+    def padding(self) -> int:
+        """The token that fills up shorter texts of a batch."""
+        found = self.config.get("pad_token_id")
+        return found if isinstance(found, int) and found > 0 else 0
+
+    @property
+    def vocabulary(self) -> int | None:
+        """How many tokens the transformer knows; None where its configuration does not say."""
+        found = self.config.get("vocab_size")
+        return found if isinstance(found, int) else None
 
     @cached_property
     def most_tokens(self) -> int:

@@ -19,9 +19,8 @@ from cowabungaai_text_embeddings.folder import Folder
 from cowabungaai_text_embeddings.machine import cpus, return_memory
 from cowabungaai_text_embeddings.tokens import Reader
 
-TORCH_BATCH_TOKENS = 16384
-ONNX_BATCH_TOKENS, ONNX_BATCH_TOKENS_A_THREAD = 512, 256
-"""On a CPU larger batches are not faster, since their numbers leave the cache, and take more memory."""
+BATCH_TOKENS = {"onnx": 512, "torch": 16384}
+"""The most tokens of a batch. On a CPU larger ones are slower, since their numbers leave the cache."""
 
 
 class EmbeddingModel:
@@ -64,10 +63,8 @@ class EmbeddingModel:
         if prompt and not self._folder.pools_prompts:
             raise ModelError(f"{self._folder.path} leaves prompts out of its pooling, which is not supported")
         self._reader = Reader(self._folder, self._context, prompt)
-        streams = settings.streams or 1
-        threads = settings.threads or max(1, cpus() // streams)
-        usual = max(ONNX_BATCH_TOKENS, threads * ONNX_BATCH_TOKENS_A_THREAD)
-        most = settings.max_batch_tokens or (usual if settings.engine == "onnx" else TORCH_BATCH_TOKENS)
+        streams, threads = parallelism(settings)
+        most = settings.max_batch_tokens or BATCH_TOKENS[settings.engine]
         self._batcher = Batcher(_engine(self._folder, settings, threads), most, streams)
         return_memory()
 
@@ -84,9 +81,13 @@ class EmbeddingModel:
             readers: threads that make tokens of texts.
 
         Raises:
-            InvalidRequestError: an input is too long, has unknown tokens, or the dimensions are none of the model's.
+            InvalidRequestError: there are too many inputs, one is too long or has unknown tokens, or the dimensions are
+                none of the model's.
         """
         reader, batcher = self._loaded()
+        if len(request.inputs) > self._settings.max_inputs:
+            message = f"there are {len(request.inputs)} inputs; expected at most {self._settings.max_inputs}"
+            raise InvalidRequestError(message, "inputs")
         dimensions = self._chosen_dimensions(request)
         truncate = request.truncate if request.HasField("truncate") else self._settings.truncate
         texts = await run_blocking(readers, reader.read, request.inputs, truncate)
@@ -127,6 +128,22 @@ class EmbeddingModel:
         if wanted > most:
             raise InvalidRequestError(f"dimensions is {wanted}; expected 1 to {most}", "dimensions")
         return wanted
+
+
+def parallelism(settings: Settings) -> tuple[int, int]:
+    """How many batches are worked on at once, and how many threads work on each.
+
+    Args:
+        settings: what they leave open is chosen for the most texts a second: on CPUs a batch a CPU, since threads that
+            share one wait for each other at every operator; torch, which may have a GPU, gets one batch at a time.
+    """
+    if settings.engine == "torch":
+        streams = settings.streams or 1
+        return streams, settings.threads or max(1, cpus() // streams)
+    if settings.streams:
+        return settings.streams, settings.threads or max(1, cpus() // settings.streams)
+    threads = settings.threads or 1
+    return max(1, cpus() // threads), threads
 
 
 def _packed(cancel: CancelToken, vectors: Vectors, dimensions: int | None) -> list[bytes]:

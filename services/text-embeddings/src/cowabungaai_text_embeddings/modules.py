@@ -1,5 +1,6 @@
 """Reads the modules after the transformer from a folder, in the forms that sentence-transformers has saved them in."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,10 @@ def read_width(path: Path) -> int:
         ModelError: it is not there.
     """
     config = read_object(path)
-    found = config.get("word_embedding_dimension", config.get("embedding_dimension"))
-    if not _is_size(found):
+    found = _size(config, "word_embedding_dimension") or _size(config, "embedding_dimension")
+    if not found:
         raise ModelError(f"{path} has no word_embedding_dimension; expected the width of a token's vector")
-    return int(found)
+    return found
 
 
 def read_module(kind: str, folder: Path) -> Module:
@@ -89,10 +90,10 @@ def read_shape(path: Path) -> tuple[int, int]:
         ModelError: it is not there.
     """
     config = read_object(path)
-    rows, columns = config.get("out_features"), config.get("in_features")
-    if not _is_size(rows) or not _is_size(columns):
+    rows, columns = _size(config, "out_features"), _size(config, "in_features")
+    if not rows or not columns:
         raise ModelError(f"{path} is wrong; expected the numbers in_features and out_features")
-    return int(rows), int(columns)
+    return rows, columns
 
 
 def _dense(path: Path, config: dict[str, Any]) -> Dense:
@@ -108,5 +109,7 @@ def _dense(path: Path, config: dict[str, Any]) -> Dense:
     return Dense(weights.tensor("linear.weight", rows, columns), bias, activation)
 
 
-def _is_size(found: object) -> bool:
-    return isinstance(found, int) and not isinstance(found, bool) and found > 0
+def _size(config: Mapping[str, Any], key: str) -> int:
+    """A number of at least 1; 0 where the configuration has none."""
+    found = config.get(key)
+    return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else 0

@@ -19,19 +19,20 @@ def mean(hidden: Floats, mask: Ints) -> Floats:
         mask: [texts, tokens], 1 where there is a token; all tokens stand before all padding.
     """
     weights = mask.astype(np.float32)
-    return _weighted_sum(hidden, weights) / np.maximum(weights.sum(1, keepdims=True), 1e-9)
+    return _weighted_sum(hidden, weights) / _counts(weights)
 
 
 def mean_sqrt_len(hidden: Floats, mask: Ints) -> Floats:
     """The tokens' sum, divided by the square root of their number; see mean."""
     weights = mask.astype(np.float32)
-    return _weighted_sum(hidden, weights) / np.sqrt(np.maximum(weights.sum(1, keepdims=True), 1e-9))
+    roots: Floats = np.sqrt(_counts(weights))
+    return _weighted_sum(hidden, weights) / roots
 
 
 def weightedmean(hidden: Floats, mask: Ints) -> Floats:
     """The tokens' mean, weighted by their positions from 1 on; see mean."""
-    weights = mask * np.arange(1, mask.shape[1] + 1, dtype=np.float32)
-    return _weighted_sum(hidden, weights) / np.maximum(weights.sum(1, keepdims=True), 1e-9)
+    weights = mask.astype(np.float32) * np.arange(1, mask.shape[1] + 1, dtype=np.float32)
+    return _weighted_sum(hidden, weights) / _counts(weights)
 
 
 def largest(hidden: Floats, mask: Ints) -> Floats:
@@ -95,7 +96,7 @@ class Dense:
         """Applies it to [texts, in]."""
         found: Floats = vectors @ self.weight.T
         if self.bias is not None:
-            found = found + self.bias
+            found += self.bias
         return ACTIVATIONS[self.activation](found)
 
 
@@ -105,8 +106,8 @@ def normalize(vectors: Floats) -> Floats:
     Args:
         vectors: [texts, width].
     """
-    found: Floats = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return found
+    lengths: Floats = np.linalg.norm(vectors, axis=1, keepdims=True).astype(np.float32)
+    return np.divide(vectors, np.maximum(lengths, np.float32(1e-12)), dtype=np.float32)
 
 
 ACTIVATIONS: dict[str, Module] = {
@@ -135,4 +136,11 @@ def apply(pooling: Pooling, modules: Sequence[Module], hidden: Floats, mask: Int
 
 def _weighted_sum(hidden: Floats, weights: Floats) -> Floats:
     # A matrix product: no copy of the tokens is made.
-    return np.matmul(weights[:, None, :], hidden)[:, 0]
+    found: Floats = np.matmul(weights[:, None, :], hidden)[:, 0]
+    return found
+
+
+def _counts(weights: Floats) -> Floats:
+    """The sum of each text's weights, [texts, 1]; never 0, so that it can be divided by."""
+    found: Floats = weights.sum(1, keepdims=True)
+    return np.maximum(found, np.float32(1e-9))

@@ -75,12 +75,12 @@ class Int8:
 
 def _rounded(values: Array) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Rows as int8 and their scales, [rows, 1]."""
-    scales = np.maximum(np.abs(values).max(1, keepdims=True), 1e-12).astype(np.float32) / 127
-    return np.rint(values / scales).astype(np.int8), scales
+    scales = np.maximum(np.abs(values).max(1, keepdims=True), 1e-12) / 127
+    return np.rint(values / scales).astype(np.int8), scales.astype(np.float32)
 
 
 def _factors(largest: NDArray[np.float32], weight: Array) -> NDArray[np.float32]:
     """How many times larger each input channel of a weight becomes, and its input smaller."""
     of_weight = np.maximum(np.abs(weight).max(0), 1e-5)
-    found = np.sqrt(np.maximum(largest, 1e-3) / of_weight)
-    return np.maximum(found, 1e-5).astype(np.float32)
+    found: NDArray[np.float32] = np.sqrt(np.maximum(largest, 1e-3) / of_weight).astype(np.float32)
+    return np.maximum(found, np.float32(1e-5))

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import Any
 
 # Requests are read side by side on threads of ours; more threads a request would only take CPUs from the engine.
@@ -22,10 +21,11 @@ CHARACTERS_PER_TOKEN = 256
 """A text longer than this times the context is not read to its end."""
 USUAL_CHARACTERS_PER_TOKEN = 8
 """A text shorter than this times the context is read whole, at once."""
-CHUNK_TEXTS, CHUNK_CHARACTERS = 64, 1 << 18
-"""How much is read between two looks at whether the caller is still there."""
-MARGIN = 8
-"""Tokens before the end of a text's beginning that may change when more of the text is read."""
+CHUNK_TEXTS, CHUNK_CHARACTERS = 64, 1 << 16
+"""How much is read between two looks at whether the caller is still there; a token in the making takes 200 bytes."""
+MARGIN = 128
+"""Tokens before the end of a text's beginning that may change when more of the text is read: those of the last word,
+which in BERT's tokenizers has 100 pieces at most."""
 
 
 class Reader:
@@ -58,7 +58,7 @@ class Reader:
         self.context = context
         self._prompt = prompt
         self._lower = folder.text_settings.get("do_lower_case") is True
-        self._vocabulary = folder.config.get("vocab_size", self._tokenizer.get_vocab_size())
+        self._vocabulary = folder.vocabulary or self._tokenizer.get_vocab_size()
         self._before, self._after = _special(self._tokenizer)
         self._room = context - len(self._before) - len(self._after)
         if self._room < 1 or (prompt and len(self._ids(prompt)) >= self._room):
@@ -141,8 +141,11 @@ class Reader:
     def _given(self, ids: Sequence[int], truncate: bool, param: str) -> Tokens:
         if self._prompt:
             raise InvalidRequestError("the model puts a prompt before texts; send the text, not tokens", param)
-        # Cut before they are looked at: where there are millions, most of them are of no use.
-        ids = list(islice(ids, self.context + 1)) if truncate else ids
+        # Cut or refused before they are looked at: there may be millions of them.
+        if truncate:
+            ids = ids[: self.context + 1]
+        elif len(ids) > self.context:
+            raise _too_long(f"the input has {len(ids)} tokens", self.context, param)
         wrong = next((number for number in ids if number >= self._vocabulary), None)
         if wrong is not None:
             raise InvalidRequestError(f"token {wrong} is none; expected 0 to {self._vocabulary - 1}", param)
@@ -159,10 +162,12 @@ class Reader:
                 count = len(ids) + len(self._before) + len(self._after)
                 raise _too_long(f"the input has {count} tokens or more", self.context, param)
             ids = ids[: self._room]
-        found = np.array([*self._before, *ids, *self._after], np.int32)
-        if (largest := int(found.max())) >= self._vocabulary:
+        found = [*self._before, *ids, *self._after]
+        if not found:
+            raise InvalidRequestError("the input has no token that the model reads; send other text", param)
+        if (largest := max(found)) >= self._vocabulary:
             raise BackendFailedError(f"the tokenizer made token {largest}; the model has {self._vocabulary} of them")
-        return found
+        return np.array(found, np.int32)
 
 
 def _too_long(what: str, context: int, param: str) -> InvalidRequestError:

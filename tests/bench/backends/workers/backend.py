@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from cowabungaai_sdk.client import BackendClient
@@ -71,7 +71,7 @@ class Asker:
                 temperature=0,
                 voice_activity_detection=False,
             )
-            assert (await client.transcribe(options, audio)).segments
+            assert (await client.transcribe(options, _whole(audio))).segments
             return seconds
 
         return self._rate([one] * clients)
@@ -98,6 +98,10 @@ class Asker:
                 return sum(done) / (time.perf_counter() - begun)
 
         return asyncio.run(together())
+
+
+async def _whole(data: bytes) -> AsyncIterator[bytes]:
+    yield data
 
 
 if __name__ == "__main__":
