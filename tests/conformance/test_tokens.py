@@ -28,6 +28,7 @@ def test_a_text_is_counted(http: httpx2.Client, model: str) -> None:
     assert count(http, model, text="one two three " * 10) > count(http, model, text="one two three") > 0
 
 
+@pytest.mark.needs("chat")
 def test_a_conversation_is_counted_with_its_tools(http: httpx2.Client, model: str) -> None:
     assert count(http, model, messages=MESSAGES, tools=[WEATHER]) > count(http, model, messages=MESSAGES) > 0
 
