@@ -132,6 +132,6 @@ def _largest(graph: Graph, architecture: architectures.Architecture) -> dict[str
         outputs.append(graph.add("ReduceMax", [magnitudes, axes], f"{name}_largest", keepdims=0))
     session = open_session(graph.model([IDS, MASK], outputs).SerializeToString(), graph.outside, threads=0)
     tokens = min(CALIBRATION_TOKENS, architecture.positions)
-    ids = np.random.default_rng(0).integers(0, architecture.vocabulary, (CALIBRATION_TEXTS, tokens), np.int32)
+    ids = np.random.default_rng(0).integers(0, architecture.vocabulary, (CALIBRATION_TEXTS, tokens), np.int64)
     found = session.run(outputs, {IDS: ids, MASK: np.ones_like(ids)})
     return {name: np.asarray(values, np.float32) for name, values in zip(wanted, found, strict=True)}

@@ -44,7 +44,9 @@ class _Writer:
         self._linear = linear
         self._prefix = prefix(list(weights), architecture, weights.name)
         self._bias = self._relative_bias() if self._layout.relative else ""
-        least = self.graph.add("ReduceMin", [MASK], "least_mask", keepdims=0)
+        # Exports have inputs of int64 as a rule, and fused attention has its mask in int32.
+        self._mask = self.graph.add("Cast", [MASK], "mask_int32", to=6)
+        least = self.graph.add("ReduceMin", [self._mask], "least_mask", keepdims=0)
         self._full = self.graph.add("Cast", [least], "full", to=9)
 
     def embeddings(self) -> str:
@@ -88,7 +90,7 @@ class _Writer:
         inputs = [*parts, graph.weight(f"query_key_value_{number}_bias", bias)]
         # Without a mask ONNX Runtime computes attention in blocks; memory grows with the length, not its square.
         branches: dict[str, Any] = {}
-        for branch, mask in (("then_branch", ""), ("else_branch", MASK)):
+        for branch, mask in (("then_branch", ""), ("else_branch", self._mask)):
             inner, made = Graph(), f"{branch}_{number}"
             inner.add("MultiHeadAttention", [*inputs, mask, self._bias], made, FUSED, num_heads=self._sizes.heads)
             branches[branch] = inner.branch(made)

@@ -97,10 +97,10 @@ class Graph:
         """The model without its large weights: each is declared to lie outside, in no file that there is.
 
         Args:
-            inputs: names of the inputs, all int32 [texts, tokens].
+            inputs: names of the inputs, all int64 [texts, tokens].
             outputs: names of the outputs, all float32.
         """
-        given = [helper.make_tensor_value_info(name, TensorProto.INT32, ["texts", "tokens"]) for name in inputs]
+        given = [helper.make_tensor_value_info(name, TensorProto.INT64, ["texts", "tokens"]) for name in inputs]
         made = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
         declared = [_declared(name, values) for name, values in self.weights.items()]
         versions = [helper.make_opsetid("", OPSET), helper.make_opsetid(FUSED, 1)]
@@ -134,7 +134,7 @@ class Linear(Protocol):
         Args:
             graph: gets it.
             table: [rows, width].
-            ids: name of the rows' numbers, int32 [texts, tokens].
+            ids: name of the rows' numbers, int64 [texts, tokens].
             output: name of the result.
 
         Returns:
