@@ -91,16 +91,17 @@ def run(matches: list[Match], rounds: int, output: Path) -> BackendsReport:
 def show(section: Section) -> None:
     """Print a service's measures as a table."""
     console.out.print(f"[bold]{section.title}[/bold]: {section.about}")
-    table = Table("", *section.contenders.values(), "ours, paired", "goal", box=None, pad_edge=False)
+    table = Table("", "", "", "ours, paired", "goal", box=None, pad_edge=False)
     for one in section.measures:
-        rates = [f"{rate(series.figure.median)} {one.unit}" for series in one.series]
-        ratios = " ".join(
-            f"{one.ratio(peer).median:.2f} × ({one.ratio(peer).low:.2f} to {one.ratio(peer).high:.2f})"
-            for peer in one.peers
-        )
-        goal = "" if one.goal is None else f"{one.goal:g} ×"
-        table.add_row(one.title, *rates, ratios, goal)
+        for number, series in enumerate(one.series):
+            ratio = one.ratio(series)
+            paired = f"{ratio.median:.2f} × ({ratio.low:.2f} to {ratio.high:.2f})" if number else ""
+            goal = f"{one.goal:g} ×" if number and one.goal is not None else ""
+            title = section.contenders[series.contender]
+            figures = f"{rate(series.figure.median)} {one.unit}"
+            table.add_row("" if number else one.title, title, figures, paired, goal)
     for kind in ("idle", "peak"):
-        sizes = [f"{getattr(memory, kind) / 1e6:.0f} MB" for memory in section.memory]
-        table.add_row(f"memory, {kind}", *sizes, "", "")
+        for number, memory in enumerate(section.memory):
+            size = f"{getattr(memory, kind) / 1e6:.0f} MB"
+            table.add_row("" if number else f"memory, {kind}", section.contenders[memory.contender], size)
     console.out.print(table)

@@ -99,7 +99,7 @@ class Target:
         """Of the package; empty where it is of these sources."""
         if not self.package:
             return ""
-        found = re.search(rf"^{self.package}==(\S+)", _lock(self.package).read_text(), re.MULTILINE)
+        found = re.search(rf"^{self.package}(?:\[[^]]*\])?==(\S+)", _lock(self.package).read_text(), re.MULTILINE)
         return found.group(1) if found else ""
 
 

@@ -48,7 +48,8 @@ def first(hidden: Floats, mask: Ints) -> Floats:
 
 def last(hidden: Floats, mask: Ints) -> Floats:
     """The last token; see mean."""
-    return hidden[np.arange(len(hidden)), mask.sum(1) - 1]
+    found: Floats = hidden[np.arange(len(hidden)), mask.sum(1) - 1]
+    return found
 
 
 POOLINGS: dict[str, Callable[[Floats, Ints], Floats]] = {
