@@ -44,3 +44,14 @@ def versions(checkout: Path, tools: Sequence[str] = TOOLS) -> dict[str, str]:
     found = {name: gotools.load(name).version for name in tools} | {"python": platform.python_version()}
     code, commit = capture(["git", "-C", checkout, "describe", "--always", "--dirty", "--abbrev=12"])
     return {"sources": commit, **found} if code == 0 else found
+
+
+def pinned(package: str, lock: Path) -> str:
+    """The version of a package that a lock file names; empty where it names none.
+
+    Args:
+        package: As it is spelt there.
+        lock: The file.
+    """
+    found = re.search(rf"^{re.escape(package)}(?:\[[^]]*\])?==(\S+)", lock.read_text(), re.MULTILINE)
+    return found.group(1) if found else ""

@@ -78,7 +78,7 @@ def run(matches: list[Match], rounds: int, output: Path) -> BackendsReport:
         found = BackendsReport(
             date=begun,
             machine=described,
-            versions=machine.versions(CHECKOUT, ()),
+            versions=machine.versions(CHECKOUT, ()) | {k: v for match in matches for k, v in match.versions.items()},
             rounds=rounds,
             sections=tuple(measure.take(match, rounds, variables) for match in matches),
         )

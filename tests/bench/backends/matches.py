@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import machine
 from bench.backends.contenders import WORKERS, Contender, library, openai_server, ours
 from cowabunga import models, services
 from cowabunga.errors import UsageError
@@ -75,6 +76,7 @@ class Match:
         about: The model, and what is equal for all.
         contenders: Ours first.
         ways: In the order of the report.
+        packages: What the contenders are made of; the versions are in the report.
     """
 
     service: str
@@ -82,6 +84,13 @@ class Match:
     about: str
     contenders: tuple[Contender, ...]
     ways: tuple[Way, ...]
+    packages: tuple[str, ...]
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions of the packages, as locked for the service or for its peers."""
+        locks = [services.FOLDER / self.service / "requirements.lock", *sorted(REQUIREMENTS.glob("bench-*.lock"))]
+        return {name: next(filter(None, (machine.pinned(name, lock) for lock in locks)), "") for name in self.packages}
 
 
 def llama() -> Match:
@@ -119,6 +128,7 @@ def llama() -> Match:
                 goal=0.95,
             ),
         ),
+        ("llama-cpp-python",),
     )
 
 
@@ -151,6 +161,7 @@ def whisper() -> Match:
             Way("1 client", "s of speech/s", "transcribe", asked(1), goal=0.95),
             Way("4 clients at once", "s of speech/s", "transcribe", asked(4), goal=0.95),
         ),
+        ("faster-whisper", "ctranslate2"),
     )
 
 
@@ -198,6 +209,7 @@ def embeddings(torch: Path | None = None) -> Match:
             Way("Batches of 32", "texts/s", "embed", asked(320, 1, 32)),
             Way("Batches of 256", "texts/s", "embed", asked(512, 1, 256)),
         ),
+        ("onnxruntime", "fastembed"),
     )
 
 

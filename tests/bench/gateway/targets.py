@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from bench import probe
+from bench import machine, probe
 from bench.processes import Fleet, Started, accepts, free_port
 from cowabunga import services
 from cowabunga.errors import CowabungaError, JobError, UsageError
@@ -97,10 +96,7 @@ class Target:
     @property
     def version(self) -> str:
         """Of the package; empty where it is of these sources."""
-        if not self.package:
-            return ""
-        found = re.search(rf"^{self.package}(?:\[[^]]*\])?==(\S+)", _lock(self.package).read_text(), re.MULTILINE)
-        return found.group(1) if found else ""
+        return machine.pinned(self.package, _lock(self.package)) if self.package else ""
 
 
 def _lock(package: str) -> Path:

@@ -46,7 +46,7 @@ def match(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Match:
         return Contender(key, key.title(), start)
 
     ways = (Way("alone", "works/s", "work", lambda number: {"number": number}, goal=1.5),)
-    return Match("thing", "Work", "all equal", (contender("ours", "20"), contender("peer", "10")), ways)
+    return Match("thing", "Work", "all equal", (contender("ours", "20"), contender("peer", "10")), ways, ())
 
 
 def test_every_round_asks_everybody_and_the_first_counts_for_nothing(match: Match) -> None:
@@ -113,3 +113,10 @@ def test_every_way_of_asking_has_arguments() -> None:
         assert match.contenders[0].key == "ours"
         for way in match.ways:
             assert way.arguments(0)
+
+
+def test_versions_of_what_is_measured_are_those_of_the_locks() -> None:
+    for name in MATCHES:
+        (match,) = choose([name])
+        assert match.versions
+        assert all(version[0].isdecimal() for version in match.versions.values())
