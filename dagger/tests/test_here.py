@@ -6,9 +6,13 @@ import dagger
 import gql
 import pytest
 from dagger._exceptions import QueryErrorValue
+from test_catalog import spec
 
+from cowabungaai.catalog import ImageBudget
 from cowabungaai.errors import CannotBuildError
 from cowabungaai.here import naming_what_lacks
+
+LARGE = spec("vllm").model_copy(update={"image": ImageBudget(budget_mb=6000, room_mb=45_000)})
 
 
 def ended(stderr: str) -> dagger.QueryError:
@@ -20,16 +24,31 @@ def ended(stderr: str) -> dagger.QueryError:
 @pytest.mark.parametrize(
     "line",
     [
-        "ERROR: No matching distribution found for vllm==0.33.0",
+        "cause: Because there is no version of vllm==99 and you require vllm==99, we can conclude that ...",
+        "cause: Because vllm==0.33.0 has no usable wheels and you require vllm==0.33.0, we can conclude that ...",
+        "ERROR: Could not find a version that satisfies the requirement vllm==99 (from versions: 0.32.0, 0.33.0)",
         "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
     ],
 )
 def test_a_lack_is_named(line: str) -> None:
-    with pytest.raises(CannotBuildError) as told, naming_what_lacks("vllm", "gpu"):
+    with pytest.raises(CannotBuildError) as told, naming_what_lacks(LARGE, "gpu"):
         raise ended(f"something\n  {line}\nmore")
     assert str(told.value) == f"vllm (gpu) cannot be built here: {line}"
 
 
-def test_other_failures_stay_what_they_are() -> None:
-    with pytest.raises(dagger.ExecError), naming_what_lacks("vllm", "gpu"):
-        raise ended("error: invalid syntax")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "error: invalid syntax",
+        "cause: tcp connect error",
+        "ERROR: Could not find a version that satisfies the requirement vllm==0.33.0 (from versions: none)",
+    ],
+)
+def test_other_failures_stay_what_they_are(line: str) -> None:
+    with pytest.raises(dagger.ExecError), naming_what_lacks(LARGE, "gpu"):
+        raise ended(line)
+
+
+def test_a_full_disk_leaves_out_no_service_that_takes_little_of_it() -> None:
+    with pytest.raises(dagger.ExecError), naming_what_lacks(spec("small"), "cpu"):
+        raise ended("No space left on device")

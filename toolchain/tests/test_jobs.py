@@ -1,10 +1,14 @@
-"""What the launcher shows of a long run of dagger."""
+"""What the launcher asks of a long run of dagger, and what it shows of it."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from cowabunga.jobs import SPAN, _reason
+from cowabunga.errors import DiskFullError, JobError
+from cowabunga.jobs import SPAN, Chosen, _reason, remove_left_out
+from cowabunga.process import classify
 
 
 @pytest.mark.parametrize(
@@ -33,3 +37,20 @@ def test_the_reason_is_what_dagger_says_last() -> None:
 
 def test_without_an_error_line_the_last_lines_are_the_reason() -> None:
     assert _reason(["a", "b"]) == "a\nb"
+
+
+def test_what_is_chosen_is_what_the_module_is_asked_for() -> None:
+    assert Chosen().arguments == ["--flavor=cpu"]
+    assert Chosen("gpu", ("a", "b")).arguments == ["--flavor=gpu", "--services=a", "--services=b"]
+
+
+def test_the_archive_of_what_was_left_out_does_not_stay(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for name in ("vllm-gpu.tar", "api.tar"):
+        (tmp_path / "images" / name).touch()
+    remove_left_out({"left_out": [{"file": "vllm-gpu.tar"}, {"file": "never-built.tar"}]}, tmp_path)
+    assert [path.name for path in (tmp_path / "images").iterdir()] == ["api.tar"]
+
+
+def test_too_little_room_for_a_service_is_a_full_disk() -> None:
+    assert classify("no space left for vllm (gpu): building it takes 45 GB", JobError) is DiskFullError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +15,13 @@ from cowabungaai.errors import CannotBuildError
 from cowabungaai.wheels import BUILD_IMAGE
 
 FREE = "import shutil; print(shutil.disk_usage('/').free // 1_000_000)"
-# What programs say, pip and those that write files, where the machine or its mirror lacks something.
-SIGNS = ("No space left on device", "No matching distribution found for")
+FULL = "No space left on device"
+# What uv says where a mirror answers, but lacks a package's version or wheel; pip, where it knows other versions. A
+# mirror that knows none may be one that is not reached.
+NO_WHEEL = re.compile(
+    r"Because there is no version of |has no usable wheels|has no wheels with a matching"
+    r"|Could not find a version that satisfies .*\(from versions: (?!none)"
+)
 
 
 async def check_room(spec: ServiceSpec, flavor: str) -> None:
@@ -36,17 +42,20 @@ async def check_room(spec: ServiceSpec, flavor: str) -> None:
     free = int(await asked.with_exec(["python", "-c", FREE]).stdout())
     if free < needed:
         raise CannotBuildError(
-            f"{spec.name} ({flavor}) takes {needed / 1000:.0f} GB on the engine's disk while it is built "
-            f"(image.room_mb in services/{spec.name}/service.yaml); {free / 1000:.0f} GB are free"
+            f"no space left for {spec.name} ({flavor}): building it takes {needed / 1000:.0f} GB of the engine's disk "
+            f"(image.room_mb in services/{spec.name}/service.yaml), {free / 1000:.0f} GB are free"
         )
 
 
 @contextmanager
-def naming_what_lacks(name: str, flavor: str) -> Iterator[None]:
+def naming_what_lacks(spec: ServiceSpec, flavor: str) -> Iterator[None]:
     """Tells failures for which the machine is to blame from others.
 
+    A disk that is full is one of them for services alone that say how much room they take: others would be left out
+    because of those.
+
     Args:
-        name: What is built.
+        spec: What is built.
         flavor: cpu or gpu.
 
     Raises:
@@ -55,8 +64,13 @@ def naming_what_lacks(name: str, flavor: str) -> Iterator[None]:
     try:
         yield
     except dagger.ExecError as error:
-        lines = f"{error.stderr}\n{error.stdout}".splitlines()
-        reason = next((line.strip() for line in lines if any(sign in line for sign in SIGNS)), None)
+        lines = [line.strip() for line in f"{error.stderr}\n{error.stdout}".splitlines()]
+        reason = next((line for line in lines if _lacks(line, spec, flavor)), None)
         if reason is None:
             raise
-        raise CannotBuildError(f"{name} ({flavor}) cannot be built here: {reason}") from error
+        raise CannotBuildError(f"{spec.name} ({flavor}) cannot be built here: {reason}") from error
+
+
+def _lacks(line: str, spec: ServiceSpec, flavor: str) -> bool:
+    full = FULL in line and flavor == "gpu" and spec.image.room_mb is not None
+    return full or NO_WHEEL.search(line) is not None

@@ -14,7 +14,15 @@ from dagger import DefaultPath, Doc, Ignore, check, dag, field, function, object
 from cowabungaai import checks, conformance, images, lint, packages, stack, tools
 from cowabungaai.errors import CannotBuildError
 from cowabungaai.here import naming_what_lacks
-from cowabungaai.report import ArchiveFacts, BuildReport, LeftOut, ServiceReport, check_budget, inspect_archive
+from cowabungaai.report import (
+    ArchiveFacts,
+    BuildReport,
+    LeftOut,
+    ServiceReport,
+    archive_name,
+    check_budget,
+    inspect_archive,
+)
 from cowabungaai.sources import Project, load_project
 from cowabungaai.steps import for_each, step
 
@@ -87,6 +95,7 @@ async def _build_and_report(
     row = ServiceReport(
         service=name,
         flavor=flavor,
+        file=archive_name(name, flavor),
         image=facts.image,
         digest=facts.digest,
         size=facts.size,
@@ -96,6 +105,10 @@ async def _build_and_report(
         drift=(await image.drift.contents()).splitlines(),
     )
     return row, archive
+
+
+def _left_out(name: str, flavor: str, reason: str) -> LeftOut:
+    return LeftOut(service=name, flavor=flavor, file=archive_name(name, flavor), reason=reason)
 
 
 @object_type
@@ -151,7 +164,7 @@ class Cowabungaai:
         flavor: Annotated[str, Doc("cpu or gpu; services that lack it are not built")] = "cpu",
         services: Annotated[list[str] | None, Doc("Only these; it fails if one of them cannot be built here")] = None,
     ) -> dagger.Directory:
-        """The OCI archives of all services as images/<service>.tar, and build-report.json.
+        """The OCI archives of all services as images/<service>.tar, or <service>-gpu.tar, and build-report.json.
 
         A service for which this machine lacks room or a wheel is named in the report, with the reason.
         """
@@ -159,7 +172,7 @@ class Cowabungaai:
         started = time.time()
         names = project.catalog.with_flavor(flavor)
         left_out = [
-            LeftOut(service=spec.name, flavor=flavor, reason=f"it has the flavor {' and '.join(spec.flavors)} alone")
+            _left_out(spec.name, flavor, f"it has the flavor {' and '.join(spec.flavors)} alone")
             for spec in project.catalog
             if spec.name not in names
         ]
@@ -168,21 +181,23 @@ class Cowabungaai:
 
         async def one(name: str) -> tuple[ServiceReport, dagger.File] | LeftOut:
             try:
-                with naming_what_lacks(name, flavor):
+                with naming_what_lacks(project.catalog.get(name), flavor):
                     return await _build_and_report(project, name, flavor, started)
             except CannotBuildError as error:
                 if services:
                     raise
-                return LeftOut(service=name, flavor=flavor, reason=str(error))
+                return _left_out(name, flavor, str(error))
 
         done = await for_each("build", names, one)
         left_out += [result for result in done.values() if isinstance(result, LeftOut)]
         built = {name: result for name, result in done.items() if not isinstance(result, LeftOut)}
+        if not built:
+            raise CannotBuildError("\n".join(row.reason for row in left_out))
         seconds = round(time.time() - started, 2)
         report = BuildReport(seconds=seconds, services=[row for row, _ in built.values()], left_out=left_out)
         output = dag.directory()
         for name, (_, archive) in built.items():
-            output = output.with_file(f"images/{name}.tar", archive)
+            output = output.with_file(f"images/{archive_name(name, flavor)}", archive)
         return output.with_new_file("build-report.json", report.model_dump_json(indent=2) + "\n")
 
     @function

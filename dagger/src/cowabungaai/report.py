@@ -19,6 +19,7 @@ class ServiceReport(BaseModel):
     Attributes:
         service: The service's name.
         flavor: cpu or gpu.
+        file: The archive, below images/.
         image: The name that the archive carries.
         digest: Of the image's manifest.
         size: Bytes of the archive, compressed.
@@ -32,6 +33,7 @@ class ServiceReport(BaseModel):
 
     service: str
     flavor: str
+    file: str
     image: str
     digest: str
     size: int
@@ -47,6 +49,7 @@ class LeftOut(BaseModel):
     Attributes:
         service: The service's name.
         flavor: cpu or gpu.
+        file: The archive that it would have been, below images/.
         reason: What the machine lacks, or which other flavor the service has.
     """
 
@@ -54,6 +57,7 @@ class LeftOut(BaseModel):
 
     service: str
     flavor: str
+    file: str
     reason: str
 
 
@@ -66,6 +70,16 @@ class BuildReport(BaseModel):
     seconds: float
     services: list[ServiceReport]
     left_out: list[LeftOut] = []
+
+
+def archive_name(service: str, flavor: str) -> str:
+    """The file of an image's archive, below images/.
+
+    Args:
+        service: The service's name.
+        flavor: cpu or gpu.
+    """
+    return f"{service}.tar" if flavor == "cpu" else f"{service}-{flavor}.tar"
 
 
 @dataclass(frozen=True)

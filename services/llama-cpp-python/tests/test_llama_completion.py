@@ -6,8 +6,8 @@ import pytest
 
 from cowabungaai_llama_cpp.backend import LlamaBackend
 from cowabungaai_llama_cpp.config import LlamaConfig
-from cowabungaai_llama_cpp.cpus import usable_cpus
 from cowabungaai_sdk.client import BackendClient
+from cowabungaai_sdk.cpus import usable_cpus
 from cowabungaai_sdk.errors import InvalidRequestError
 from cowabungaai_sdk.models import locate
 from cowabungaai_sdk.server import BackendServer, ServerConfig

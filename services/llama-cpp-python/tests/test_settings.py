@@ -1,30 +1,14 @@
-"""Processors, the command line and requests' parameters, without a model."""
+"""The command line and requests' parameters, without a model."""
 
-import os
 from types import SimpleNamespace
 
 import pytest
 
 from cowabungaai_llama_cpp import request
 from cowabungaai_llama_cpp.__main__ import add_arguments, make_backend
-from cowabungaai_llama_cpp.cpus import usable_cpus
 from cowabungaai_llama_cpp.sampler import SamplingOptions
 from cowabungaai_sdk.errors import InvalidRequestError
 from cowabungaai_sdk.v1.common_pb2 import Sampling
-
-
-@pytest.mark.parametrize(
-    ("quota", "expected"), [("max 100000", None), ("50000 100000", 1), ("150000 100000", 2), ("nonsense", None)]
-)
-def test_processors_by_quota(tmp_path, quota, expected):
-    (tmp_path / "cpu.max").write_text(f"{quota}\n")
-    allowed = len(os.sched_getaffinity(0))
-    assert usable_cpus(tmp_path) == min(allowed, expected or allowed)
-
-
-def test_processors_without_cgroup(tmp_path):
-    assert usable_cpus(tmp_path) == len(os.sched_getaffinity(0))
-
 
 VOCABULARY = SimpleNamespace(vocab_size=100, longest_token=4)
 LIMITS = request.Limits(VOCABULARY, 50)

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -80,6 +81,7 @@ def build_all(output: Path, chosen: Chosen, *, verbose: bool, as_json: bool) -> 
     call(session, arguments, "build-all", verbose=verbose)
     console.remember(what, time.monotonic() - started)
     report = json.loads((target / "build-report.json").read_text())
+    remove_left_out(report, target)
     for row in report["services"]:
         if not row["cached"]:
             console.remember(f"build-{row['service']}", row["seconds"])
@@ -87,6 +89,17 @@ def build_all(output: Path, chosen: Chosen, *, verbose: bool, as_json: bool) -> 
         print(json.dumps(report, indent=1))
     else:
         show_report(report, target)
+
+
+def remove_left_out(report: dict[str, Any], target: Path) -> None:
+    """Remove archives of an earlier run that nobody may take for what a report tells of.
+
+    Args:
+        report: Of build-all.
+        target: Folder of `images/`.
+    """
+    for row in report["left_out"]:
+        (target / "images" / row["file"]).unlink(missing_ok=True)
 
 
 def show_report(report: dict[str, object], target: Path) -> None:

@@ -30,6 +30,8 @@ MIRROR_SIGNS = (
     "connection timed out",
     "failed to establish a new connection",
     "no matching distribution found",
+    "because there is no version of",
+    "has no usable wheels",
     "403 forbidden",
     "404 not found",
     "410 gone",

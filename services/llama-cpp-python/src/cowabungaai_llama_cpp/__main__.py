@@ -6,9 +6,9 @@ import sys
 
 from cowabungaai_llama_cpp.backend import LlamaBackend
 from cowabungaai_llama_cpp.config import CACHE_TYPES, DEFAULT_CONTEXT, LlamaConfig
-from cowabungaai_llama_cpp.cpus import usable_cpus
 from cowabungaai_llama_cpp.templates import names
 from cowabungaai_sdk import models
+from cowabungaai_sdk.cpus import usable_cpus
 from cowabungaai_sdk.serve import run
 from cowabungaai_sdk.settings import add_setting, boolean, one_of, whole
 

@@ -1,7 +1,6 @@
 """One model, loaded once, and what a call needs of it."""
 
 import copy
-import os
 
 import ctranslate2  # type: ignore[import-untyped]
 from faster_whisper import WhisperModel  # type: ignore[import-untyped]
@@ -11,6 +10,7 @@ from faster_whisper.transcribe import TranscriptionOptions, get_suppressed_token
 from faster_whisper.vad import get_vad_model  # type: ignore[import-untyped]
 
 from cowabungaai_sdk.blocking import CancelToken
+from cowabungaai_sdk.cpus import usable_cpus
 from cowabungaai_sdk.models import ModelError
 from cowabungaai_whisper.config import WhisperConfig
 from cowabungaai_whisper.turns import Lane, Turns
@@ -39,7 +39,7 @@ class Engine:
                 str(weights.folder),
                 device=device,
                 compute_type=compute_type_of(config),
-                cpu_threads=config.threads or min(MAX_THREADS, cores()),
+                cpu_threads=config.threads or min(MAX_THREADS, usable_cpus()),
                 num_workers=config.workers,
                 local_files_only=True,
             )
@@ -172,8 +172,3 @@ def compute_type_of(config: WhisperConfig) -> str:
             f"{device} does not compute with {config.compute_type!r}; choose a --compute-type of {', '.join(able)}"
         )
     return config.compute_type
-
-
-def cores() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0))
