@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cowabungaai_llama_cpp import binding, variants
+from cowabungaai_sdk.manifest import ModelError
 
 
 @pytest.fixture
@@ -36,5 +37,12 @@ def test_where_there_is_only_the_plainest_it_is_that(installed, tmp_path):
 
 
 def test_a_folder_without_libraries_is_named(tmp_path):
-    with pytest.raises(ImportError, match=f"{tmp_path} has no library of ggml for processors"):
+    with pytest.raises(ModelError, match=f"{tmp_path} has no library of ggml for processors"):
+        variants.load(tmp_path)
+
+
+def test_a_library_that_cannot_be_loaded_is_named(tmp_path):
+    for name in ("libggml.so", "libggml-cpu-x64.so"):
+        (tmp_path / name).write_bytes(b"none")
+    with pytest.raises(ModelError, match=f"a library of ggml in {tmp_path} cannot be loaded: .*libggml.so"):
         variants.load(tmp_path)

@@ -105,7 +105,8 @@ def llama() -> Match:
         return ["-m", f"{WORKERS}.llama_server", "--model", str(file), "--port", str(port), *settings]
 
     def numbered(number: int, prompts: Sequence[str]) -> dict[str, Any]:
-        return {"prompts": [f"{number}. {prompt}" for prompt in prompts], "tokens": TOKENS}
+        # Those of one client are others than those of several.
+        return {"prompts": [f"{number}/{len(prompts)}. {prompt}" for prompt in prompts], "tokens": TOKENS}
 
     return Match(
         "llama-cpp-python",
@@ -192,7 +193,11 @@ def embeddings(torch: Path | None = None) -> Match:
         peers.append(library("torch", "torch", lambda: torch, "torch_texts", folder_and_threads))
 
     def asked(count: int, clients: int, batch: int) -> Callable[[int], dict[str, Any]]:
-        return lambda number: {"texts": _texts(count, number), "clients": clients, "batch": batch}
+        return lambda number: {
+            "texts": _texts(count, f"{number}/{clients}/{batch}"),
+            "clients": clients,
+            "batch": batch,
+        }
 
     return Match(
         "text-embeddings",
@@ -213,11 +218,11 @@ def embeddings(torch: Path | None = None) -> Match:
     )
 
 
-def _texts(count: int, number: int) -> list[str]:
-    """Texts of 4 to 60 words, none alike."""
+def _texts(count: int, mark: str) -> list[str]:
+    """Texts of 4 to 60 words after a mark, none alike."""
     lengths = [4 + (at * 23) % 57 for at in range(count)]
     return [
-        " ".join([f"{number} {at}", *(WORDS[(at + word * 5) % len(WORDS)] for word in range(length))])
+        " ".join([f"{mark} {at}", *(WORDS[(at + word * 5) % len(WORDS)] for word in range(length))])
         for at, length in enumerate(lengths)
     ]
 

@@ -15,7 +15,7 @@ from typing import IO, Any
 from cowabunga.errors import CowabungaError, DiskFullError, HostError, JobError, MirrorError
 from cowabunga.paths import cache_home
 
-FULL_DISK_SIGNS = ("no space left on device", "disk quota exceeded", "enospc")
+FULL_DISK_SIGNS = ("no space left", "disk quota exceeded", "enospc")
 MIRROR_SIGNS = (
     "connection refused",
     "could not connect to",

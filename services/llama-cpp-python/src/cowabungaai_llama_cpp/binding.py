@@ -32,11 +32,13 @@ def library() -> Any:
         `llama_cpp.llama_cpp`; its functions have no annotations that a checker could read.
 
     Raises:
-        ImportError: llama-cpp-python is not installed, or has no library for this machine.
+        ImportError: llama-cpp-python is not installed.
+        ModelError: it has no library for this processor.
     """
     functions = _functions()
     functions.llama_log_set(_log_callback, ctypes.c_void_p(0))
-    log.info("the processor is taken for one like %s", variants.load(Path(functions.__file__).parent / "lib"))
+    family = variants.load(Path(functions.__file__).parent / "lib")
+    log.info("the processor is taken for one like %s", family)
     functions.llama_backend_init()
     return functions
 

@@ -3,6 +3,8 @@
 import ctypes
 from pathlib import Path
 
+from cowabungaai_sdk.manifest import ModelError
+
 PREFIX, END = "libggml-cpu-", ".so"
 SKIPPED = frozenset({"sapphirerapids"})
 """Families whose library ends the process by SIGILL as soon as it uses AMX: llama.cpp's pull request 26954 says why."""
@@ -18,17 +20,20 @@ def load(folder: Path) -> str:
         The family that it is for.
 
     Raises:
-        ImportError: there is none for this processor.
+        ModelError: there is none for this processor, or it cannot be loaded.
     """
     files = [file for file in sorted(folder.glob(f"{PREFIX}*{END}")) if family(file) not in SKIPPED]
     if not files:
-        raise ImportError(f"{folder} has no library of ggml for processors")
-    # First of all, since the others need what it brings, and do not know where that is.
-    register = ctypes.CDLL(str(folder / "libggml.so")).ggml_backend_load
+        raise ModelError(f"{folder} has no library of ggml for processors")
+    try:
+        # First of all, since the others need what it brings, and do not know where that is.
+        register = ctypes.CDLL(str(folder / "libggml.so")).ggml_backend_load
+        score, best = max((_score(file), file) for file in files)
+    except (OSError, AttributeError) as error:
+        raise ModelError(f"a library of ggml in {folder} cannot be loaded: {error}") from error
     register.argtypes, register.restype = [ctypes.c_char_p], ctypes.c_void_p
-    best = max(files, key=_score)
-    if not _score(best) or not register(str(best).encode()):
-        raise ImportError(f"{folder} has no library of ggml that this processor can run")
+    if not score or not register(str(best).encode()):
+        raise ModelError(f"{folder} has no library of ggml that this processor can run")
     return family(best)
 
 
