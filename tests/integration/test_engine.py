@@ -142,7 +142,7 @@ def test_an_engine_that_dies_during_a_build_is_told_and_the_next_run_recovers(ho
     assert launch(home, "engine", "up").returncode == 0
     pid = status(home)["pid"]
     assert isinstance(pid, int)
-    with start(home, "build-all", "--output", str(tmp_path / "dist")) as process:
+    with start(home, "build-all", "repeater", "--output", str(tmp_path / "dist")) as process:
         assert process.stderr is not None
         seen = ""
         while "build repeater" not in seen:
@@ -153,13 +153,13 @@ def test_an_engine_that_dies_during_a_build_is_told_and_the_next_run_recovers(ho
         seen += process.stderr.read()
     assert process.returncode == 6, seen
     assert "the engine died during build-all" in seen
-    again = launch(home, "build-all", "--output", str(tmp_path / "dist"))
+    again = launch(home, "build-all", "repeater", "--output", str(tmp_path / "dist"))
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "dist" / "build-report.json").exists()
 
 
 def test_an_interrupted_build_goes_on_at_the_next_run(home: Path, tmp_path: Path) -> None:
-    with start(home, "build-all", "--output", str(tmp_path / "dist")) as process:
+    with start(home, "build-all", "repeater", "--output", str(tmp_path / "dist")) as process:
         assert process.stderr is not None
         while "build repeater" not in (line := process.stderr.readline()):
             assert line
@@ -168,7 +168,7 @@ def test_an_interrupted_build_goes_on_at_the_next_run(home: Path, tmp_path: Path
     assert process.returncode == 130, said
     assert "interrupted; finished parts are kept" in said
     assert "Traceback" not in said
-    assert launch(home, "build-all", "--output", str(tmp_path / "dist")).returncode == 0
+    assert launch(home, "build-all", "repeater", "--output", str(tmp_path / "dist")).returncode == 0
 
 
 def test_two_starts_at_once_give_one_engine(home: Path) -> None:
