@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cowabungaai_sdk.errors import BackendUnavailableError
+from cowabungaai_sdk.errors import BackendFailedError, BackendUnavailableError
 from cowabungaai_sdk.models import locate
 from cowabungaai_text_embeddings.backend import TextEmbeddings
 from cowabungaai_text_embeddings.batching import LIKE_SHARE, LIKE_TOKENS, Batcher
@@ -152,6 +152,30 @@ def test_cancelled_request_is_dropped(batcher):
     first.result(20)
     comes.result(20)
     assert engine.batches == [[5], [100]]
+
+
+def test_texts_of_a_cancelled_request_fill_no_batch(batcher):
+    engine = Double(wait=True)
+    made = batcher(engine)
+    first = made.submit(texts_of(5))
+    assert engine.began.acquire(timeout=20)
+    comes, gone, last = [made.submit(texts_of(9, 9)) for _ in range(3)]
+    assert gone.cancel()
+    engine.open.set()
+    for future in (first, comes, last):
+        future.result(20)
+    assert engine.batches == [[5], [9] * 4]
+
+
+@pytest.mark.parametrize("made", [0, 1, 3])
+def test_wrong_number_of_vectors_fails_the_batch_and_no_other(batcher, made):
+    engine = Double()
+    batches = batcher(engine, max_tokens=10)
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr(engine, "vectors", lambda texts: np.zeros((made, 2), np.float32))
+        with pytest.raises(BackendFailedError, match=f"the engine made {made} vectors of 2 texts"):
+            batches.submit(texts_of(5, 5)).result(20)
+    assert np.array(batches.submit(texts_of(4)).result(20)).tolist() == [[4, 0]]
 
 
 def test_request_cancelled_in_the_engine_hurts_nobody(batcher):

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 import tiny
 from cowabungaai_sdk import manifest
@@ -46,6 +47,38 @@ def test_converted_folder_has_what_a_start_needs_and_nothing_else(folder, tmp_pa
     kept = set(files(folder)) - {".git/config", "pytorch_model.bin", "model.safetensors"}
     assert set(files(tmp_path / "made")) == {*kept, "encoder_int8.onnx", "encoder_int8.onnx.data"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "tiny"]
+
+
+def shard(folder) -> None:
+    """Puts the weights into two files with an index."""
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    places = {}
+    for part in range(2):
+        chosen = {name: weights[name] for name in sorted(weights)[part::2]}
+        save_file(chosen, folder / f"model-{part}.safetensors")
+        places |= dict.fromkeys(chosen, f"model-{part}.safetensors")
+    tiny.write_json(folder / "model.safetensors.index.json", {"weight_map": places})
+
+
+@pytest.mark.anyio
+async def test_index_of_several_files_of_weights_stays_behind(serve, folder, tmp_path):
+    wanted = await embed(await serve(folder), TEXTS)
+    kept = set(files(folder)) - {"model.safetensors"}
+    shard(folder)
+    save(folder, tmp_path / "made")
+    assert set(files(tmp_path / "made")) == {*kept, "encoder_int8.onnx", "encoder_int8.onnx.data"}
+    found = await embed(await serve(f"tiny={tmp_path / 'made'}"), TEXTS)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("path", ["/", "..", "../../etc"])
+def test_path_out_of_the_folder_is_told(folder, tmp_path, capsys, path):
+    modules = (folder / "modules.json").read_text().replace('"path": ""', f'"path": "{path}"', 1)
+    (folder / "modules.json").write_text(modules)
+    assert main(["convert", str(folder), str(tmp_path / "made")]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {folder}/modules.json names the path {path!r}; expected one")
+    assert not (tmp_path / "made").exists()
 
 
 def test_transformer_may_lie_below_the_folder(folder, tmp_path):

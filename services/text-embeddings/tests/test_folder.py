@@ -13,6 +13,7 @@ import tiny
 from cowabungaai_sdk import manifest
 from cowabungaai_sdk.models import ModelError, locate
 from cowabungaai_text_embeddings.config import Settings
+from cowabungaai_text_embeddings.folder import Folder
 from cowabungaai_text_embeddings.model import EmbeddingModel
 from reference import Reference
 from support import embed
@@ -39,10 +40,10 @@ def change(path, **changes) -> None:
     tiny.write_json(path, {**json.loads(path.read_text()), **changes})
 
 
-def exported(folder, place="onnx/model.onnx", *, types=True, output="last_hidden_state", **declared) -> None:
+def exported(folder, place="onnx/model.onnx", *, mask=True, types=True, output="last_hidden_state", **declared) -> None:
     """Puts an ONNX file into a folder, with inputs and output as exporters name them: a token's vector is its row."""
     rows = load_file(folder / "model.safetensors")["embeddings.word_embeddings.weight"]
-    names = ["input_ids", "attention_mask", *(["token_type_ids"] if types else [])]
+    names = ["input_ids", *(["attention_mask"] if mask else []), *(["token_type_ids"] if types else [])]
     inputs = [
         helper.make_tensor_value_info(declared.get(name, name), TensorProto.INT64, ["batch", "sequence"])
         for name in names
@@ -257,12 +258,62 @@ async def test_onnx_file_needs_no_safetensors(serve, folder):
 
 
 @pytest.mark.anyio
-async def test_what_can_be_converted_is_where_no_precision_is_wanted(serve, folder):
+@pytest.mark.parametrize("precision", [None, "int8", "float32"])
+async def test_what_can_be_converted_is_rather_than_run_as_an_exporter_made_it(serve, folder, precision):
     exported(folder)
-    by_weights, by_file = await serve(folder), await serve(folder, precision="float32")
+    exported(folder, "onnx/model_quantized.onnx")
+    found = await embed(await serve(folder, precision=precision), TEXTS)
     wanted = np.array([Reference(folder).embed(text) for text in TEXTS])
-    assert ((await embed(by_weights, TEXTS)) * wanted).sum(1).min() > 0.99
-    np.testing.assert_allclose(await embed(by_file, TEXTS), rows_mean(folder, TEXTS), atol=1e-6)
+    assert (found * wanted).sum(1).min() > 0.99
+
+
+@pytest.mark.parametrize("path", ["/etc", "../other", "1_Pooling/../..", "a\\b"])
+def test_modules_outside_the_folder_are_refused(folder, path):
+    modules = json.loads((folder / "modules.json").read_text())
+    tiny.write_json(folder / "modules.json", [{**modules[0], "path": path}, *modules[1:]])
+    said = refusal(folder)
+    assert f"{folder}/modules.json names the path {path!r}; expected one below {folder}, without '..'" in said
+    tiny.write_json(folder / "modules.json", [modules[0], {**modules[1], "path": path}, *modules[2:]])
+    assert f"names the path {path!r}" in refusal(folder)
+
+
+@pytest.mark.anyio
+async def test_modules_may_be_written_in_other_ways(serve, folder):
+    modules = (folder / "modules.json").read_text()
+    wanted = await embed(await serve(folder), TEXTS)
+    modules = modules.replace('"path": ""', '"path": "."').replace('"1_Pooling"', '"./1_Pooling/"')
+    (folder / "modules.json").write_text(modules)
+    np.testing.assert_array_equal(await embed(await serve(folder), TEXTS), wanted)
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../tiny/model.safetensors"])
+def test_weights_outside_the_folder_are_refused(folder, path):
+    (folder / "model.safetensors").unlink()
+    tiny.write_json(folder / "model.safetensors.index.json", {"weight_map": {"embeddings": path}})
+    said = refusal(folder)
+    assert f"{folder}/model.safetensors.index.json names the path {path!r}; expected one below {folder}" in said
+
+
+def without_safetensors(folder, place="") -> Folder:
+    (folder / place / "model.safetensors").rename(folder / place / "pytorch_model.bin")
+    return Folder(locate(str(folder)))
+
+
+def test_folder_may_be_required_to_hold_safetensors_only(tmp_path):
+    folder = tiny.make(tmp_path / "tiny", dense=7)
+    Folder(locate(str(folder))).require_safetensors()
+    with pytest.raises(ModelError, match=r"2_Dense/model\.safetensors is missing; other formats are not read"):
+        without_safetensors(folder, "2_Dense").require_safetensors()
+    with pytest.raises(
+        ModelError, match=r"has no safetensors; expected model\.safetensors. Other formats are not read"
+    ):
+        without_safetensors(folder).require_safetensors()
+
+
+def test_no_module_may_have_a_pickle_alone(folder):
+    (folder / "2_Normalize/pytorch_model.bin").write_bytes(b"pickle")
+    with pytest.raises(ModelError, match=r"2_Normalize/model\.safetensors is missing"):
+        Folder(locate(str(folder))).require_safetensors()
 
 
 @pytest.mark.parametrize(
@@ -274,15 +325,18 @@ async def test_what_can_be_converted_is_where_no_precision_is_wanted(serve, fold
         ),
         ({"token_type_ids": "pixel_values"}, "expected integers input_ids, attention_mask and perhaps token_type_ids"),
         ({"output": "logits"}, "and an output last_hidden_state"),
+        ({"mask": False}, "has inputs input_ids, token_type_ids and outputs last_hidden_state; expected integers"),
     ],
 )
 def test_onnx_file_of_another_kind_is_refused(folder, changes, message):
+    change(folder / "config.json", model_type="new")
     exported(folder, **changes)
     assert message in refusal(folder, precision="float32")
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", None])
 def test_onnx_file_that_cannot_be_run_is_named(folder, content):
+    change(folder / "config.json", model_type="new")
     exported(folder)
     path = folder / "onnx/model.onnx"
     path.write_bytes(path.read_bytes()[:-100] if content is None else content)
@@ -297,7 +351,7 @@ def test_model_that_fails_on_its_first_text_is_refused(folder):
     rows = model.graph.initializer[0]
     rows.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(rows)[:1], "rows"))
     onnx.save(model, path)
-    change(folder / "config.json", pad_token_id=1)
+    change(folder / "config.json", model_type="new", pad_token_id=1)
     assert f"{folder} does not work" in refusal(folder, precision="float32")
 
 

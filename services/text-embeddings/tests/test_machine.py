@@ -46,16 +46,6 @@ def test_processors_that_saturate_are_known(monkeypatch, says, kind, cpuinfo, ex
     assert machine.int8_saturates() is expected
 
 
-@pytest.mark.parametrize(
-    ("quota", "expected"),
-    [("max 100000", 8), ("200000 100000", 2), ("50000 100000", 1), ("9900000 100000", 8), (None, 8), ("odd", 8)],
-)
-def test_cpus_are_those_of_the_container(monkeypatch, says, quota, expected):
-    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: set(range(8)))
-    says(cpu_max=quota)
-    assert machine.cpus() == expected
-
-
 @pytest.mark.anyio
 async def test_processor_that_saturates_is_as_accurate(serve, folder, monkeypatch):
     monkeypatch.setattr(sessions, "int8_saturates", lambda: True)
@@ -77,5 +67,5 @@ async def test_processor_that_saturates_is_as_accurate(serve, folder, monkeypatc
     ],
 )
 def test_cpus_are_shared_by_batches_and_threads(monkeypatch, engine, settings, expected):
-    monkeypatch.setattr("cowabungaai_text_embeddings.model.cpus", lambda: 8)
+    monkeypatch.setattr("cowabungaai_text_embeddings.model.usable_cpus", lambda: 8)
     assert parallelism(Settings(engine=engine, **settings)) == expected

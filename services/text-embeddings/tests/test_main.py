@@ -1,5 +1,6 @@
 """`python -m cowabungaai_text_embeddings`, as a process of its own."""
 
+import argparse
 import asyncio
 import json
 import os
@@ -18,6 +19,7 @@ from cowabungaai_sdk import manifest
 from cowabungaai_sdk.client import BackendClient
 from cowabungaai_sdk.errors import BackendUnavailableError, InvalidRequestError
 from cowabungaai_sdk.v1.tokens_pb2 import CountTokensRequest
+from cowabungaai_text_embeddings.__main__ import add_arguments
 from reference import Reference
 from support import embed, request
 
@@ -108,6 +110,7 @@ async def test_folders_of_models_with_manifests_are_found(process, tmp_path):
         (["--streams", "x"], "got 'x'; expected a whole number from 0"),
         (["--max-batch-tokens", "1.5"], "got '1.5'; expected a whole number from 0"),
         (["--max-inputs", "0"], "got '0'; expected a whole number from 1"),
+        (["--max-request-tokens", "0"], "got '0'; expected a whole number from 1"),
         (["--truncate", "maybe"], "got 'maybe'; expected true or false"),
         (["--context-length", "0"], "got '0'; expected a whole number from 1"),
         (["--matryoshka", "2"], "got '2'; expected true or false"),
@@ -117,6 +120,13 @@ def test_wrong_settings_exit_with_2(process, arguments, message):
     found = process(*arguments)
     assert message in found.communicate(timeout=20)[1]
     assert found.returncode == 2
+
+
+def test_name_of_a_prompt_may_be_empty():
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    assert parser.parse_args(["--prompt", ""]).prompt == ""
+    assert parser.parse_args([]).prompt is None
 
 
 def damaged(folder) -> str:
@@ -230,7 +240,7 @@ async def test_logs_hold_no_text(process, folder):
 @pytest.mark.anyio
 @pytest.mark.parametrize("letter", ["word ", "x", "é", "😀 "])
 async def test_prompt_of_ten_million_characters_takes_little_memory(process, folder, letter):
-    found = process("--model", f"m={folder}", "--engine", "onnx")
+    found = process("--model", f"m={folder}", "--engine", "onnx", "--max-request-tokens", "2000000")
     port = await asyncio.to_thread(serving, found)
     text = letter * (10_000_000 // len(letter))
     # The message and its text, in up to four bytes a character, and their copies on the way.
@@ -262,8 +272,26 @@ async def test_tokens_of_ten_million_characters_are_counted_in_little_memory(pro
 
 
 @pytest.mark.anyio
-async def test_millions_of_tokens_and_thousands_of_long_texts_take_little_memory(process, folder):
+async def test_large_requests_are_refused_in_little_memory(process, folder):
     found = process("--model", f"m={folder}", "--engine", "onnx")
+    port = await asyncio.to_thread(serving, found)
+    async with BackendClient(f"127.0.0.1:{port}", timeout_s=60) as client:
+        await embed(client, ["sun"], model="m")
+
+        async def refused() -> None:
+            for given in ([5] * 300_001, "x" * 2_400_001, "word " * 10_000_000):
+                with pytest.raises(InvalidRequestError, match="together; expected at most") as raised:
+                    await embed(client, [given], model="m", truncate=True)
+                assert raised.value.param == "inputs"
+
+        # The largest message, and copies of it on the way.
+        assert await growth(found, refused()) < 200
+        assert (await embed(client, ["sun"], model="m")).shape == (1, tiny.WIDTH)
+
+
+@pytest.mark.anyio
+async def test_millions_of_tokens_and_thousands_of_long_texts_take_little_memory(process, folder):
+    found = process("--model", f"m={folder}", "--engine", "onnx", "--max-request-tokens", "8000000")
     port = await asyncio.to_thread(serving, found)
     async with BackendClient(f"127.0.0.1:{port}", timeout_s=60) as client:
         await embed(client, ["sun"], model="m")

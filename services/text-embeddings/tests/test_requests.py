@@ -21,6 +21,7 @@ from cowabungaai_sdk.v1.tokens_pb2 import Conversation, CountTokensRequest
 from cowabungaai_text_embeddings.backend import TextEmbeddings
 from cowabungaai_text_embeddings.config import Settings
 from cowabungaai_text_embeddings.engine_onnx import OnnxEngine
+from cowabungaai_text_embeddings.tokens import Reader
 from reference import Reference
 from support import Watch, embed, queued, request
 
@@ -203,6 +204,13 @@ async def test_prompt_goes_before_every_text(serve_any, tmp_path, name, prompt):
     assert counted.count == len(reference.ids(prompt + "sun"))
 
 
+async def test_empty_name_of_a_prompt_is_none(serve_any, tmp_path):
+    folder = tiny.make(tmp_path / "tiny", prompts=PROMPTS)
+    client = await serve_any(folder, prompt="")
+    np.testing.assert_allclose(await embed(client, TEXTS), [Reference(folder).embed(text) for text in TEXTS], atol=2e-5)
+    assert (await embed(client, [[5, 6]])).shape == (1, tiny.WIDTH)
+
+
 async def test_prompt_that_is_not_there_is_refused(serve, tmp_path):
     folder = tiny.make(tmp_path / "tiny", prompts=PROMPTS)
     with pytest.raises(ModelError, match=r"has no prompt 'document'; it has 'query', 'passage', in config_sentence"):
@@ -248,6 +256,33 @@ async def test_too_many_inputs_are_refused(serve_any, folder):
     assert (await embed(client, ["sun"] * 3)).shape == (3, 32)
     refused = await refusal(client, *["sun"] * 4)
     assert (str(refused), refused.param) == ("there are 4 inputs; expected at most 3", "inputs")
+
+
+async def test_inputs_that_are_too_long_together_are_refused(serve_any, folder):
+    client = await serve_any(folder, max_request_tokens=20)
+    assert (await embed(client, ["sun moon"] * 5)).shape == (5, 32)
+    refused = await refusal(client, *["sun moon"] * 6)
+    assert str(refused) == "the inputs have 24 tokens or more together; expected at most 20; send fewer at once"
+    assert (refused.param, refused.code_name) == ("inputs", "max_tokens_per_request")
+
+
+@pytest.mark.parametrize("truncate", [False, True])
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([[5] * 10, [5] * 11], "the inputs have 21 tokens together; expected at most 20; send fewer at once"),
+        (
+            ["é" * 80, "😀" * 81],
+            "the inputs have 161 characters together; expected at most 160, 8 for each of 20 tokens",
+        ),
+    ],
+)
+async def test_large_request_is_refused_before_it_is_read(serve_any, folder, monkeypatch, given, message, truncate):
+    client = await serve_any(folder, max_request_tokens=20)
+    monkeypatch.setattr(Reader, "read", lambda *_: 1 / 0)
+    refused = await refusal(client, *given, truncate=truncate)
+    assert message in str(refused)
+    assert (refused.param, refused.code_name) == ("inputs", "max_tokens_per_request")
 
 
 async def test_as_many_inputs_as_openai_allows_are_answered_in_order(serve_any, folder):

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, processors
 
 import tiny
 from cowabungaai_sdk.blocking import CancelToken
@@ -44,6 +45,40 @@ def test_inputs_keep_their_order(small, texts):
     assert [one.tolist() for one in found] == [
         reader.read(CancelToken(), request([text]).inputs, True)[0].tolist() for text in texts
     ]
+
+
+CLS, SEP, WORD, OTHER = 3, 4, 5, 6
+
+
+@pytest.mark.parametrize(
+    ("template", "given", "wanted"),
+    [
+        ("[CLS] $A [SEP]", [WORD, OTHER], [CLS, WORD, OTHER, SEP]),
+        ("[CLS] $A [SEP]", [CLS, WORD, SEP], [CLS, WORD, SEP]),
+        ("[CLS] $A [SEP]", [CLS, WORD], [CLS, WORD, SEP]),
+        ("[CLS] $A [SEP]", [WORD, SEP], [CLS, WORD, SEP]),
+        ("[CLS] $A [SEP]", [CLS, SEP], [CLS, SEP]),
+        ("[CLS] $A [SEP]", [CLS], [CLS, SEP]),
+        ("[CLS] $A [SEP]", [SEP], [CLS, SEP]),
+        ("[CLS] $A [SEP]", [CLS, CLS, WORD, SEP, SEP], [CLS, CLS, WORD, SEP, SEP]),
+        ("$A [SEP]", [WORD], [WORD, SEP]),
+        ("$A [SEP]", [WORD, SEP], [WORD, SEP]),
+        ("$A [SEP]", [SEP], [SEP]),
+        ("$A [SEP] [SEP]", [SEP], [SEP, SEP, SEP]),
+        ("$A [SEP] [SEP]", [WORD, SEP, SEP], [WORD, SEP, SEP]),
+        ("[CLS] $A", [CLS, WORD], [CLS, WORD]),
+        ("[CLS] $A", [WORD, CLS], [CLS, WORD, CLS]),
+        ("[CLS] $A", [CLS], [CLS]),
+    ],
+)
+def test_special_tokens_that_are_there_stay_as_they_are(folder, template, given, wanted):
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    special = [("[CLS]", CLS), ("[SEP]", SEP)]
+    tokenizer.post_processor = processors.TemplateProcessing(template, special_tokens=special)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    reader = Reader(Folder(LocalModel("tiny", folder)), 32, "")
+    (found,) = reader.read(CancelToken(), request([given]).inputs, False)
+    assert found.tolist() == wanted
 
 
 def test_tokens_of_a_long_text_are_counted_in_parts(small, monkeypatch):

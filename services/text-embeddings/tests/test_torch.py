@@ -53,9 +53,18 @@ def test_truncated_weights_are_refused(folder, kept):
     assert f"sentence-transformers cannot load {folder}" in refusal(folder)
 
 
-def test_weights_that_are_missing_are_refused(folder):
-    (folder / "model.safetensors").unlink()
-    assert f"sentence-transformers cannot load {folder}" in refusal(folder)
+@pytest.mark.parametrize("place", ["", "2_Dense"])
+def test_pickles_are_not_read(tmp_path, place):
+    folder = tiny.make(tmp_path / "tiny", dense=7)
+    path, ran = folder / place / "model.safetensors", tmp_path / "ran"
+    path.unlink()
+    pickle = b"cbuiltins\nopen\n(S'" + str(ran).encode() + b"'\nS'w'\ntR."
+    path.with_name("pytorch_model.bin").write_bytes(pickle)
+    said = refusal(folder)
+    assert str(path.parent) in said
+    assert "model.safetensors" in said
+    assert "other formats are not read" in said.lower()
+    assert not ran.exists()
 
 
 def test_code_in_the_folder_is_not_run(folder, tmp_path):

@@ -19,7 +19,14 @@ from cowabungaai_sdk import models
 from cowabungaai_sdk.serve import run
 from cowabungaai_sdk.settings import add_setting, boolean, one_of, whole
 from cowabungaai_text_embeddings.backend import TextEmbeddings
-from cowabungaai_text_embeddings.config import ENGINES, MAX_INPUTS, PRECISIONS, Settings, installed_engine
+from cowabungaai_text_embeddings.config import (
+    ENGINES,
+    MAX_INPUTS,
+    MAX_REQUEST_TOKENS,
+    PRECISIONS,
+    Settings,
+    installed_engine,
+)
 from cowabungaai_text_embeddings.folder import Folder
 
 PROG = "cowabungaai_text_embeddings"
@@ -44,9 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_setting(parser, "max-batch-tokens", whole(), 0, "most tokens of a batch, with padding; 0: the engine's own")
     add_setting(parser, "max-inputs", whole(1), MAX_INPUTS, "most inputs of a request")
+    add_setting(
+        parser, "max-request-tokens", whole(1), MAX_REQUEST_TOKENS, "most tokens of a request's inputs together"
+    )
     add_setting(parser, "truncate", boolean, "false", "true cuts inputs that are too long, where a request is silent")
     add_setting(parser, "context-length", whole(1), None, "most tokens of an input; unset: as the model says")
-    add_setting(parser, "prompt", str, None, "name of the model's prompt to put before texts; unset: its default")
+    add_setting(
+        parser, "prompt", str, None, "name of the model's prompt to put before texts; empty: none; unset: its default"
+    )
     add_setting(parser, "matryoshka", boolean, None, "whether vectors may be shortened; unset: as the model says")
     add_setting(parser, "device", str, None, "torch's device; unset: the best that there is")
 

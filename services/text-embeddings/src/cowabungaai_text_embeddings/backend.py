@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from cowabungaai_sdk.backend import Embeddings
+from cowabungaai_sdk.cpus import usable_cpus
 from cowabungaai_sdk.errors import InvalidRequestError
 from cowabungaai_sdk.models import LocalModel
 from cowabungaai_sdk.v1.embedding_pb2 import EmbeddingRequest
 from cowabungaai_sdk.v1.models_pb2 import Model
 from cowabungaai_sdk.v1.tokens_pb2 import CountTokensRequest
 from cowabungaai_text_embeddings.config import Settings
-from cowabungaai_text_embeddings.machine import cpus
 from cowabungaai_text_embeddings.model import EmbeddingModel
 
-MAX_CONCURRENCY = 64
-"""How many requests may have texts in the engine's queue: enough to fill batches of single texts."""
+MAX_CONCURRENCY = 32
+"""How many requests may have texts in the engine's queue: enough to fill batches of single texts, and so few that the
+largest ones that are allowed fit the memory of the image's container."""
 
 
 class TextEmbeddings:
@@ -33,7 +34,7 @@ class TextEmbeddings:
     def __init__(self, models: Sequence[LocalModel], settings: Settings | None = None) -> None:
         chosen = settings or Settings()
         self._models = {model.id: EmbeddingModel(model, chosen) for model in models}
-        self._readers = ThreadPoolExecutor(max(2, cpus()), thread_name_prefix="reader")
+        self._readers = ThreadPoolExecutor(max(2, usable_cpus()), thread_name_prefix="reader")
         digest = hashlib.sha256("".join(model.digest for model in models).encode()).hexdigest()
         self.system_fingerprint = f"{chosen.engine}-{chosen.precision or 'default'}-{digest[:12]}"
         self.max_concurrency = MAX_CONCURRENCY

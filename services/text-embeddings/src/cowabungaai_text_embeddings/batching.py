@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cowabungaai_sdk.errors import BackendUnavailableError
+from cowabungaai_sdk.errors import BackendFailedError, BackendUnavailableError
 from cowabungaai_text_embeddings.engine import Engine, Tokens
 
 Vectors = list[NDArray[np.float32]]
@@ -85,6 +85,7 @@ class Batcher:
         """
         job = Job(texts, [None] * len(texts), len(texts))
         job.waiting = sorted((_Entry(job, at, len(text)) for at, text in enumerate(texts)), key=_length)
+        job.future.add_done_callback(self._forget)
         with self._changed:
             if self._closed:
                 raise BackendUnavailableError("the backend is stopping")
@@ -101,13 +102,15 @@ class Batcher:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
-        for job in self._jobs:
+        for job in list(self._jobs):
             job.future.cancel()
 
     def _work(self) -> None:
         while (batch := self._next()) is not None:
             try:
                 vectors = self._engine.vectors([entry.job.texts[entry.index] for entry in batch])
+                if len(vectors) != len(batch):
+                    raise BackendFailedError(f"the engine made {len(vectors)} vectors of {len(batch)} texts")
             # Nothing is swallowed: the requests raise it.
             except Exception as error:
                 self._fail(batch, error)
@@ -128,9 +131,6 @@ class Batcher:
         """Takes the longest text of the request whose turn it is, and texts of like length of all requests."""
         while self._jobs:
             job = self._jobs.popleft()
-            if job.future.cancelled():
-                self._drop(job)
-                continue
             while job.waiting and job.waiting[-1].taken:
                 job.waiting.pop()
             if not job.waiting:
@@ -155,6 +155,14 @@ class Batcher:
 
     def _drop(self, job: Job) -> None:
         self._entries = [entry for entry in self._entries if entry.job is not job]
+        job.waiting.clear()
+
+    def _forget(self, future: "Future[Vectors]") -> None:
+        """Takes the texts of a request that was cancelled out of the queue."""
+        if future.cancelled():
+            with self._changed:
+                for job in [job for job in self._jobs if job.future is future]:
+                    self._drop(job)
 
     def _deliver(self, batch: Sequence[_Entry], vectors: NDArray[np.float32]) -> None:
         with self._changed:
@@ -169,7 +177,6 @@ class Batcher:
         with self._changed:
             for job in {entry.job for entry in batch}:
                 self._drop(job)
-                job.waiting.clear()
                 # Another stream may have failed it already.
                 if not job.future.done() and job.future.set_running_or_notify_cancel():
                     job.future.set_exception(error)

@@ -7,6 +7,8 @@ ENGINES = ("onnx", "torch")
 PRECISIONS = ("int8", "float32")
 MAX_INPUTS = 2048
 """The most inputs of a request, as OpenAI has it."""
+MAX_REQUEST_TOKENS = 300_000
+"""The most tokens of a request's inputs together, as OpenAI has it."""
 
 
 def installed_engine() -> str:
@@ -26,9 +28,11 @@ class Settings:
         streams: how many batches are worked on at once; 0 means as many as the CPUs leave for such threads; torch: 1.
         max_batch_tokens: the most tokens of a batch, padding included; 0 means the engine's own.
         max_inputs: the most inputs of a request.
+        max_request_tokens: the most tokens of a request's inputs together.
         truncate: whether inputs that are too long are cut, where the request says nothing.
         context_length: the most tokens of an input; None means as the model says.
-        prompt: the name of the model's prompt that goes before every text; None means its default, mostly none.
+        prompt: the name of the model's prompt that goes before every text; empty means none, None the model's default,
+            mostly none.
         matryoshka: whether vectors may be cut to any length; None means as the model says.
         device: torch's, such as cuda or cpu; None means the best that there is.
     """
@@ -39,6 +43,7 @@ class Settings:
     streams: int = 0
     max_batch_tokens: int = 0
     max_inputs: int = MAX_INPUTS
+    max_request_tokens: int = MAX_REQUEST_TOKENS
     truncate: bool = False
     context_length: int | None = None
     prompt: str | None = None

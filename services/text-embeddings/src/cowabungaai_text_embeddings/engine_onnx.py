@@ -34,10 +34,10 @@ class OnnxEngine:
         self._folder = folder
         self._session = _session(folder, precision, threads)
         self._inputs = {given.name: _INTEGERS.get(given.type) for given in self._session.get_inputs()}
-        known = {IDS, MASK, _TYPES}
+        fits = {IDS, MASK} <= self._inputs.keys() <= {IDS, MASK, _TYPES} and None not in self._inputs.values()
         outputs = [made.name for made in self._session.get_outputs()]
         chosen = next((name for name in _OUTPUTS if name in outputs), None)
-        if chosen is None or IDS not in self._inputs or None in self._inputs.values() or self._inputs.keys() - known:
+        if chosen is None or not fits:
             raise ModelError(
                 f"the ONNX file of {folder.path} has inputs {', '.join(self._inputs)} and outputs "
                 f"{', '.join(outputs)}; expected integers {IDS}, {MASK} and perhaps {_TYPES}, and an output {HIDDEN}"
@@ -48,7 +48,7 @@ class OnnxEngine:
     def vectors(self, texts: Sequence[Tokens]) -> NDArray[np.float32]:
         """See Engine."""
         ids, mask = padded(texts, self._folder.padding)
-        given = {IDS: ids, MASK: mask, _TYPES: np.zeros_like(ids) if _TYPES in self._inputs else ids}
+        given = {IDS: ids, MASK: mask, _TYPES: np.zeros_like(ids)}
         feed = {name: given[name].astype(kind, copy=False) for name, kind in self._inputs.items()}
         hidden: NDArray[np.float32] = self._session.run([self._output], feed)[0]
         return pooling.apply(self._folder.pooling, self._folder.after, hidden, mask)

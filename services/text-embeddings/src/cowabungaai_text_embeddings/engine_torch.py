@@ -37,12 +37,13 @@ class TorchEngine:
         threads: how many compute one batch on a CPU; 0 means as torch chooses.
 
     Raises:
-        ModelError: int8 is asked for, or the library cannot load the folder.
+        ModelError: int8 is asked for, weights are no safetensors, or the library cannot load the folder.
     """
 
     def __init__(self, folder: Folder, precision: str | None, device: str | None, threads: int) -> None:
         if precision == "int8":
             raise ModelError("precision is int8, which torch's engine has not got; expected float32, or leave it out")
+        folder.require_safetensors()
         if threads:
             torch.set_num_threads(threads)
         dtype: object = torch.float32 if precision else "auto"
@@ -52,7 +53,7 @@ class TorchEngine:
                 device=device,
                 trust_remote_code=False,
                 local_files_only=True,
-                model_kwargs={"dtype": dtype},
+                model_kwargs={"dtype": dtype, "use_safetensors": True},
             )
         # The library raises whatever it meets, torch's errors of a missing device among them.
         except Exception as error:

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from cowabungaai_sdk.manifest import is_inside
 from cowabungaai_sdk.models import ModelError
 
 Array = NDArray[Any]
@@ -52,6 +53,23 @@ def read_object(path: Path, *, missing_ok: bool = False) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ModelError(f"{path} holds a JSON {type(found).__name__}; expected an object")
     return found
+
+
+def below(folder: Path, name: str, source: Path) -> Path:
+    """A path that a file of a folder names.
+
+    Args:
+        folder: where the path starts.
+        name: the path below it; empty where it is the folder itself.
+        source: the file that names it.
+
+    Raises:
+        ModelError: it leads out of the folder.
+    """
+    plain = PurePosixPath(name)
+    if plain.parts and not is_inside(str(plain)):
+        raise ModelError(f"{source} names the path {name!r}; expected one below {folder}, without '..'")
+    return folder / plain
 
 
 class Weights(Mapping[str, Array]):
@@ -102,7 +120,7 @@ class Weights(Mapping[str, Array]):
         if len(found.shape) != len(shape) or any(
             want not in (None, have) for want, have in zip(shape, found.shape, strict=True)
         ):
-            wanted = "any" if not shape else ", ".join("any" if size is None else str(size) for size in shape)
+            wanted = ", ".join("any" if size is None else str(size) for size in shape)
             raise ModelError(
                 f"{self.name}: tensor {name} has shape [{', '.join(map(str, found.shape))}]; "
                 f"expected [{wanted}], as config.json says; one of the two files is of another model"

@@ -8,7 +8,7 @@ from typing import Any
 
 from cowabungaai_sdk.models import LocalModel, ModelError
 from cowabungaai_text_embeddings import architectures
-from cowabungaai_text_embeddings.files import read_json, read_object
+from cowabungaai_text_embeddings.files import below, read_json, read_object
 from cowabungaai_text_embeddings.modules import read_module, read_pooling, read_shape, read_width
 from cowabungaai_text_embeddings.pooling import Module, Pooling
 
@@ -23,6 +23,7 @@ _EXPORTED = {
 _TEXT_SETTINGS = ("bert", "roberta", "distilbert", "camembert", "xlm-roberta", "xlnet")
 """What stands in the name of the file with a transformer's limits; all but the first are of former versions."""
 _HEAVY = (".safetensors", ".bin", ".onnx", ".data", ".onnx_data", ".h5", ".msgpack", ".ot", ".gguf")
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Folder:
             )
         found = read_json(path)
         try:
-            modules = [(module["type"].rpartition(".")[2], self.path / module["path"]) for module in found]
+            modules = [(module["type"].rpartition(".")[2], below(self.path, module["path"], path)) for module in found]
         except (TypeError, KeyError, AttributeError):
             raise ModelError(f"{path} is wrong; expected a list of objects with type and path") from None
         if [kind for kind, _ in modules[:2]] != ["Transformer", "Pooling"]:
@@ -93,20 +94,35 @@ class Folder:
         names = read_object(index).get("weight_map")
         if not isinstance(names, dict):
             raise ModelError(f"{index} has no weight_map; copy it there again")
-        return sorted({self.transformer / str(name) for name in names.values()})
+        return sorted({below(self.transformer, str(name), index) for name in names.values()})
+
+    def require_safetensors(self) -> None:
+        """Checks that all weights are safetensors: others are pickles, and these may hold code that reading runs.
+
+        Raises:
+            ModelError: some are not.
+        """
+        if not self.weights:
+            raise ModelError(
+                f"{self.transformer} has no safetensors; expected model.safetensors. Other formats are not read"
+            )
+        for kind, path in self.modules[1:]:
+            other = kind == "Dense" or any(each.suffix in _PICKLES for each in path.glob("*"))
+            if other and not (path / "model.safetensors").is_file():
+                raise ModelError(f"{path}/model.safetensors is missing; other formats are not read")
 
     def engine_file(self, precision: str | None) -> Path | None:
         """The ONNX file to run; None where there is none, and where the safetensors are to be converted instead.
 
         Args:
-            precision: int8 or float32; None where either will do: int8 then, and what was converted before what an
-                exporter made, whose accuracy nobody knows.
+            precision: int8 or float32; None where either will do: int8 then. What an exporter made, whose accuracy
+                nobody knows, is run only where there is nothing to convert.
         """
         precisions = (precision,) if precision else tuple(CONVERTED)
         converted = [CONVERTED[each] for each in precisions]
         exported = [name for each in precisions for name in _EXPORTED[each]]
         convertible = bool(self.weights) and self.config.get("model_type") in architectures.FAMILIES
-        names = converted if convertible and precision is None else [*converted, *exported]
+        names = converted if convertible else [*converted, *exported]
         return next((path for name in names if (path := self.transformer / name).is_file()), None)
 
     def companions(self) -> Iterator[Path]:
@@ -114,7 +130,8 @@ class Folder:
         modules = [path for _, path in self.modules[1:]]
         for path in sorted(self.path.rglob("*")):
             hidden = any(part.startswith(".") for part in path.relative_to(self.path).parts)
-            heavy = path.suffix in _HEAVY and path.parent not in modules
+            # An index names weights that stay behind.
+            heavy = (path.suffix in _HEAVY or path.name.endswith(".index.json")) and path.parent not in modules
             if path.is_file() and not hidden and not heavy and path.name != "manifest.json":
                 yield path
 

@@ -9,10 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-Array = NDArray[Any]
+from cowabungaai_text_embeddings.files import Array
 
 OPSET = 18
 IR_VERSION = 10

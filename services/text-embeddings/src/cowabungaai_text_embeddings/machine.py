@@ -1,7 +1,6 @@
 """What this machine, or the container on it, can do."""
 
 import ctypes
-import os
 import platform
 from pathlib import Path
 
@@ -14,16 +13,6 @@ def int8_saturates() -> bool:
         return "vnni" not in Path("/proc/cpuinfo").read_text()
     except OSError:
         return True
-
-
-def cpus() -> int:
-    """How many CPUs this process may use: by its affinity, and by the quota of its control group."""
-    allowed = len(os.sched_getaffinity(0))
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        return allowed
-    return allowed if quota == "max" else max(1, min(allowed, round(int(quota) / int(period))))
 
 
 def return_memory() -> None:

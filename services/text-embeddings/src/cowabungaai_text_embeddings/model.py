@@ -7,6 +7,7 @@ import numpy as np
 
 from cowabungaai_sdk.backend import Embeddings
 from cowabungaai_sdk.blocking import CancelToken, run_blocking
+from cowabungaai_sdk.cpus import usable_cpus
 from cowabungaai_sdk.errors import BackendUnavailableError, InvalidRequestError
 from cowabungaai_sdk.models import LocalModel, ModelError
 from cowabungaai_sdk.v1 import models_pb2
@@ -16,7 +17,7 @@ from cowabungaai_text_embeddings.batching import Batcher, Vectors
 from cowabungaai_text_embeddings.config import Settings
 from cowabungaai_text_embeddings.engine import Engine
 from cowabungaai_text_embeddings.folder import Folder
-from cowabungaai_text_embeddings.machine import cpus, return_memory
+from cowabungaai_text_embeddings.machine import return_memory
 from cowabungaai_text_embeddings.tokens import Reader
 
 BATCH_TOKENS = {"onnx": 512, "torch": 16384}
@@ -59,10 +60,10 @@ class EmbeddingModel:
         """
         self._model.verify()
         settings = self._settings
-        prompt = self._folder.prompt if settings.prompt is None else self._folder.named_prompt(settings.prompt)
+        prompt = self._prompt()
         if prompt and not self._folder.pools_prompts:
             raise ModelError(f"{self._folder.path} leaves prompts out of its pooling, which is not supported")
-        self._reader = Reader(self._folder, self._context, prompt)
+        self._reader = Reader(self._folder, self._context, prompt, settings.max_request_tokens)
         streams, threads = parallelism(settings)
         most = settings.max_batch_tokens or BATCH_TOKENS[settings.engine]
         self._batcher = Batcher(_engine(self._folder, settings, threads), most, streams)
@@ -81,13 +82,15 @@ class EmbeddingModel:
             readers: threads that make tokens of texts.
 
         Raises:
-            InvalidRequestError: there are too many inputs, one is too long or has unknown tokens, or the dimensions are
-                none of the model's.
+            InvalidRequestError: there are too many inputs, one is too long or has unknown tokens, all together are too
+                long, or the dimensions are none of the model's.
         """
         reader, batcher = self._loaded()
         if len(request.inputs) > self._settings.max_inputs:
             message = f"there are {len(request.inputs)} inputs; expected at most {self._settings.max_inputs}"
             raise InvalidRequestError(message, "inputs")
+        # Before it waits for a thread: until then all of it is kept.
+        reader.check_size(request.inputs)
         dimensions = self._chosen_dimensions(request)
         truncate = request.truncate if request.HasField("truncate") else self._settings.truncate
         texts = await run_blocking(readers, reader.read, request.inputs, truncate)
@@ -104,6 +107,13 @@ class EmbeddingModel:
         if self._reader is None or self._batcher is None:
             raise BackendUnavailableError(f"the model {self.id!r} is not loaded")
         return self._reader, self._batcher
+
+    def _prompt(self) -> str:
+        """What goes before every text."""
+        name = self._settings.prompt
+        if name is None:
+            return self._folder.prompt
+        return self._folder.named_prompt(name) if name else ""
 
     def _context_length(self) -> int:
         wanted, limit = self._settings.context_length, self._folder.position_limit
@@ -139,11 +149,11 @@ def parallelism(settings: Settings) -> tuple[int, int]:
     """
     if settings.engine == "torch":
         streams = settings.streams or 1
-        return streams, settings.threads or max(1, cpus() // streams)
+        return streams, settings.threads or max(1, usable_cpus() // streams)
     if settings.streams:
-        return settings.streams, settings.threads or max(1, cpus() // settings.streams)
+        return settings.streams, settings.threads or max(1, usable_cpus() // settings.streams)
     threads = settings.threads or 1
-    return max(1, cpus() // threads), threads
+    return max(1, usable_cpus() // threads), threads
 
 
 def _packed(cancel: CancelToken, vectors: Vectors, dimensions: int | None) -> list[bytes]:

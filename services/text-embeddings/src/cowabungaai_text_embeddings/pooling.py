@@ -43,7 +43,8 @@ def largest(hidden: Floats, mask: Ints) -> Floats:
 
 def first(hidden: Floats, mask: Ints) -> Floats:
     """The first token; see mean."""
-    return hidden[:, 0]
+    found: Floats = hidden[:, 0]
+    return found
 
 
 def last(hidden: Floats, mask: Ints) -> Floats:

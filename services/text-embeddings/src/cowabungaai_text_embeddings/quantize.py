@@ -12,7 +12,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from cowabungaai_text_embeddings.graph import FUSED, Array, Graph
+from cowabungaai_text_embeddings.files import Array
+from cowabungaai_text_embeddings.graph import FUSED, Graph
 
 LEAST = 1e-6
 """The least scale: a token whose numbers are all zero must not be divided by zero."""

@@ -6,9 +6,10 @@ from typing import Any
 
 import onnxruntime  # type: ignore[import-untyped]
 
+from cowabungaai_sdk.cpus import usable_cpus
 from cowabungaai_sdk.models import ModelError
 from cowabungaai_text_embeddings.files import Array
-from cowabungaai_text_embeddings.machine import cpus, int8_saturates
+from cowabungaai_text_embeddings.machine import int8_saturates
 
 _ERROR = 3
 """ONNX Runtime's severity of errors; its warnings are about hardware that a container does not show."""
@@ -30,7 +31,7 @@ def open_session(
         ModelError: it is no model that ONNX Runtime can run.
     """
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or cpus()
+    options.intra_op_num_threads = threads or usable_cpus()
     options.inter_op_num_threads = 1
     options.log_severity_level = _ERROR
     # Batches differ in their sizes: plans of memory for each of them would only add up.

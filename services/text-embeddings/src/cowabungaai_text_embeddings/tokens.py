@@ -14,13 +14,14 @@ from cowabungaai_sdk.blocking import CancelToken
 from cowabungaai_sdk.errors import BackendFailedError, InvalidRequestError
 from cowabungaai_sdk.models import ModelError
 from cowabungaai_sdk.v1.common_pb2 import TextInput
+from cowabungaai_text_embeddings.config import MAX_REQUEST_TOKENS
 from cowabungaai_text_embeddings.engine import Tokens
 from cowabungaai_text_embeddings.folder import Folder
 
 CHARACTERS_PER_TOKEN = 256
 """A text longer than this times the context is not read to its end."""
 USUAL_CHARACTERS_PER_TOKEN = 8
-"""A text shorter than this times the context is read whole, at once."""
+"""A text shorter than this times the context is read whole, at once; a request may have this times its tokens."""
 CHUNK_TEXTS, CHUNK_CHARACTERS = 64, 1 << 16
 """How much is read between two looks at whether the caller is still there; a token in the making takes 200 bytes."""
 MARGIN = 128
@@ -35,12 +36,13 @@ class Reader:
         folder: the model's.
         context: the most tokens of a text, special ones included.
         prompt: goes before every text.
+        most: the most tokens of a request's inputs together.
 
     Raises:
         ModelError: there is no tokenizer, or the prompt fills the context.
     """
 
-    def __init__(self, folder: Folder, context: int, prompt: str) -> None:
+    def __init__(self, folder: Folder, context: int, prompt: str, most: int = MAX_REQUEST_TOKENS) -> None:
         path = folder.transformer / "tokenizer.json"
         if not path.is_file():
             raise ModelError(
@@ -57,12 +59,29 @@ class Reader:
         self._tokenizer.no_padding()
         self.context = context
         self._prompt = prompt
+        self._most = most
         self._lower = folder.text_settings.get("do_lower_case") is True
         self._vocabulary = folder.vocabulary or self._tokenizer.get_vocab_size()
         self._before, self._after = _special(self._tokenizer)
         self._room = context - len(self._before) - len(self._after)
         if self._room < 1 or (prompt and len(self._ids(prompt)) >= self._room):
             raise ModelError(f"{path}: special tokens and prompt leave no room in a context of {context} tokens")
+
+    def check_size(self, inputs: Sequence[TextInput]) -> None:
+        """Refuses a request that is too large before any of it is read.
+
+        Args:
+            inputs: texts or tokens.
+
+        Raises:
+            InvalidRequestError: it has more tokens than allowed, or more characters than so many tokens have as a rule.
+        """
+        if (count := sum(len(text.tokens.ids) for text in inputs)) > self._most:
+            raise _too_large(f"{count} tokens", str(self._most))
+        most = USUAL_CHARACTERS_PER_TOKEN * self._most
+        if (count := sum(len(text.text) for text in inputs)) > most:
+            expected = f"{most}, {USUAL_CHARACTERS_PER_TOKEN} for each of {self._most} tokens"
+            raise _too_large(f"{count} characters", expected)
 
     def read(self, cancel: CancelToken, inputs: Sequence[TextInput], truncate: bool) -> list[Tokens]:
         """Reads inputs. Blocks.
@@ -76,10 +95,12 @@ class Reader:
             The tokens of each, special ones included.
 
         Raises:
-            InvalidRequestError: an input is too long, or has a token that is not in the vocabulary.
+            InvalidRequestError: an input is too long, or has a token that is not in the vocabulary; or all inputs
+                together have too many tokens.
             BackendFailedError: the tokenizer is not the model's.
         """
         found: list[Tokens] = []
+        count = 0
         for chunk in _chunks(inputs):
             if cancel.cancelled:
                 break
@@ -93,6 +114,9 @@ class Reader:
                     found.append(self._complete(next(read).ids, truncate, param))
                 else:
                     found.append(self._complete(self._beginning(text.text, truncate, param), truncate, param))
+                count += len(found[-1])
+            if count > self._most:
+                raise _too_large(f"{count} tokens or more", str(self._most))
         return found
 
     def count(self, cancel: CancelToken, text: str) -> int:
@@ -149,12 +173,16 @@ class Reader:
         wrong = next((number for number in ids if number >= self._vocabulary), None)
         if wrong is not None:
             raise InvalidRequestError(f"token {wrong} is none; expected 0 to {self._vocabulary - 1}", param)
+        return self._complete(self._bare(ids), truncate, param)
+
+    def _bare(self, ids: Sequence[int]) -> Sequence[int]:
+        """Tokens without the special ones that may be there already, before and after."""
         before, after = len(self._before), len(self._after)
-        if len(ids) > before + after and tuple(ids[:before]) == self._before and before:
-            # The special tokens are there already.
+        if tuple(ids[:before]) == self._before:
             ids = ids[before:]
-            ids = ids[:-after] if after and tuple(ids[-after:]) == self._after else ids
-        return self._complete(ids, truncate, param)
+        if tuple(ids[max(0, len(ids) - after) :]) == self._after:
+            ids = ids[: len(ids) - after]
+        return ids
 
     def _complete(self, ids: Sequence[int], truncate: bool, param: str) -> Tokens:
         if len(ids) > self._room:
@@ -173,6 +201,11 @@ class Reader:
 def _too_long(what: str, context: int, param: str) -> InvalidRequestError:
     message = f"{what}; the model reads {context} tokens; shorten it, or set truncate"
     return InvalidRequestError(message, param, "context_length_exceeded")
+
+
+def _too_large(what: str, expected: str) -> InvalidRequestError:
+    message = f"the inputs have {what} together; expected at most {expected}; send fewer at once"
+    return InvalidRequestError(message, "inputs", "max_tokens_per_request")
 
 
 def _special(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
