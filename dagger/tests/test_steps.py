@@ -30,3 +30,17 @@ def test_all_failures_are_told_and_the_others_are_finished() -> None:
         anyio.run(for_each, "build", ["a", "b", "c"], action)
     assert str(caught.value) == "no a\nno c"
     assert finished == ["b"]
+
+
+def test_no_more_are_at_it_at_once_than_said() -> None:
+    at_it, most = 0, 0
+
+    async def action(name: str) -> None:
+        nonlocal at_it, most
+        at_it += 1
+        most = max(most, at_it)
+        await anyio.sleep(0.01)
+        at_it -= 1
+
+    anyio.run(for_each, "test", ["a", "b", "c", "d"], action, 2)
+    assert most == 2

@@ -11,7 +11,6 @@ import yaml
 from dagger import dag
 
 from cowabungaai.catalog import ServiceSpec
-from cowabungaai.here import check_room
 from cowabungaai.sources import Project
 from cowabungaai.wheels import (
     BUILD_IMAGE,
@@ -91,10 +90,8 @@ async def build(
 
     Raises:
         CatalogError: There is no such service or flavor.
-        CannotBuildError: The engine's disk has no room for it.
     """
     spec = project.catalog.check_flavor(name, flavor)
-    await check_room(spec, flavor)
     return await build_with(project, spec, GPU_LOCK if flavor == "gpu" else LOCK, platform)
 
 

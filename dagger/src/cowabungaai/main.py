@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ from dagger import DefaultPath, Doc, Ignore, check, dag, field, function, object
 
 from cowabungaai import checks, conformance, images, lint, packages, stack, tools
 from cowabungaai.errors import CannotBuildError
-from cowabungaai.here import naming_what_lacks
+from cowabungaai.here import check_room, naming_what_lacks
 from cowabungaai.report import (
     ArchiveFacts,
     BuildReport,
@@ -84,9 +85,11 @@ async def _build_and_report(
         started: When the whole run began, in seconds since 1970.
 
     Raises:
+        CannotBuildError: The engine's disk has no room for it.
         BuildError: The image is over its budget.
     """
     begun = time.time()
+    await check_room(project.catalog.check_flavor(name, flavor), flavor)
     image = await images.build(project, name, flavor)
     archive = images.archive(image)
     facts = await _facts_of(archive, name)
@@ -214,8 +217,10 @@ class Cowabungaai:
         async def one(name: str) -> dagger.Directory:
             return await checks.run_tests(project, name)
 
+        # Tests of engines use two processors each, and tests of time need them.
+        at_once = max(1, (os.cpu_count() or 1) // 2)
         output = dag.directory()
-        for name, report in (await for_each("test", project.catalog.names, one)).items():
+        for name, report in (await for_each("test", project.catalog.names, one, at_once)).items():
             output = output.with_directory(name, report)
         return output
 

@@ -41,13 +41,16 @@ async def step(title: str) -> AsyncIterator[None]:
             raise StepError(f"{title}: {error}") from error
 
 
-async def for_each(verb: str, names: Iterable[str], action: Callable[[str], Awaitable[Result]]) -> dict[str, Result]:
+async def for_each(
+    verb: str, names: Iterable[str], action: Callable[[str], Awaitable[Result]], at_once: int | None = None
+) -> dict[str, Result]:
     """Run a step for every service side by side; all are finished before a failure is told.
 
     Args:
         verb: What is done, such as "build".
         names: The services.
         action: Does it for one.
+        at_once: For how many at a time; None means all.
 
     Returns:
         Service to result, in the order of the names.
@@ -58,10 +61,11 @@ async def for_each(verb: str, names: Iterable[str], action: Callable[[str], Awai
     ordered = list(names)
     results: dict[str, Result] = {}
     failures: dict[str, str] = {}
+    places = anyio.CapacityLimiter(at_once or max(1, len(ordered)))
 
     async def one(name: str) -> None:
         try:
-            async with step(f"{verb} {name}"):
+            async with places, step(f"{verb} {name}"):
                 results[name] = await action(name)
         except PipelineError as error:
             failures[name] = str(error)
