@@ -160,9 +160,10 @@ def test_wrong_settings_exit_with_2(arguments, message):
     assert (done.returncode, message in done.stderr) == (2, True)
 
 
-def test_prompts_are_not_logged(model_folder):
-    arguments = ["--model", f"{MODEL_ID}={model_folder}", "--chat-template", "alpaca", "--log-level", "debug"]
-    command = [sys.executable, "-m", "cowabungaai_llama_cpp", "--host", "127.0.0.1", "--port", "0", *arguments]
+def serving(model_folder: Path, *arguments: str) -> tuple[subprocess.Popen[str], int, list[str]]:
+    """A process that serves the model; its port, and what it logged so far."""
+    given = ["--model", f"{MODEL_ID}={model_folder}", "--chat-template", "alpaca", *arguments]
+    command = [sys.executable, "-m", "cowabungaai_llama_cpp", "--host", "127.0.0.1", "--port", "0", *given]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)  # noqa: S603 - our own module
     lines: list[str] = []
     for line in process.stderr:
@@ -170,6 +171,28 @@ def test_prompts_are_not_logged(model_folder):
         if '"serving"' in line:
             break
     port = next(entry["port"] for entry in map(json.loads, lines) if entry["event"] == "listening")
+    return process, port, lines
+
+
+def test_sigterm_in_mid_answer_lets_it_end(model_folder):
+    process, port, _ = serving(model_folder)
+
+    async def ask() -> int:
+        used = 0
+        async with BackendClient(f"127.0.0.1:{port}", timeout_s=60) as client:
+            async for chunk in client.complete_stream(prompted("Once upon a time", max_tokens=40, min_tokens=40)):
+                if not used:
+                    process.terminate()
+                used = chunk.usage.completion_tokens or used or 1
+        return used
+
+    assert asyncio.run(ask()) == 40
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_prompts_are_not_logged(model_folder):
+    process, port, lines = serving(model_folder, "--log-level", "debug")
 
     async def ask() -> None:
         async with BackendClient(f"127.0.0.1:{port}", timeout_s=60) as client:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -20,7 +21,9 @@ from cowabungaai_sdk.v1.chat_pb2 import ROLE_USER, ChatMessage, ContentPart
 from cowabungaai_sdk.v1.tokens_pb2 import Conversation, CountTokensRequest
 from cowabungaai_text_embeddings.backend import TextEmbeddings
 from cowabungaai_text_embeddings.config import Settings
+from cowabungaai_text_embeddings.convert import save
 from cowabungaai_text_embeddings.engine_onnx import OnnxEngine
+from cowabungaai_text_embeddings.folder import Folder
 from cowabungaai_text_embeddings.tokens import Reader
 from reference import Reference
 from support import Watch, embed, queued, request
@@ -390,3 +393,15 @@ async def test_model_that_is_not_loaded_does_not_answer(folder):
     with pytest.raises(BackendUnavailableError, match="'tiny' is not loaded"):
         await backend.embed(request(["sun"]))
     await backend.close()
+
+
+@pytest.mark.parametrize("converted", [False, True])
+async def test_model_that_is_removed_stays_served(serve, folder, tmp_path, converted):
+    if converted:
+        made = tmp_path / "converted" / "tiny"
+        save(Folder(locate(str(folder))), "int8", made)
+        folder = made
+    client = await serve(folder, precision="int8")
+    before = await embed(client, TEXTS)
+    shutil.rmtree(folder)
+    np.testing.assert_array_equal(await embed(client, TEXTS), before)

@@ -1,6 +1,7 @@
 """What requests ask for, with a model that writes nonsense, and knows five languages."""
 
 import asyncio
+import shutil
 
 import pytest
 
@@ -190,3 +191,13 @@ async def test_many_clients_on_a_small_backend_are_answered_or_refused(start, tm
     assert len(served) + len(refused) == 100
     # 2 are worked on and 64 wait; a few more find a place that one who was answered has left.
     assert 66 <= len(served) <= 76
+
+
+async def test_model_that_is_removed_stays_served(start, tmp_path):
+    model = small_model(tmp_path / "model")
+    client = await start(model, compute_type="float32")
+    before = text_of(await client.transcribe(options(temperature=0.5), pieces(speech_file("dog"))))
+    shutil.rmtree(model.path)
+    after = await client.transcribe(options(temperature=0.5), pieces(speech_file("dog")))
+    assert bool(text_of(after)) is bool(before)
+    assert after.facts.duration > 5
