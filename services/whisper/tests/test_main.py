@@ -138,14 +138,17 @@ async def test_logs_hold_no_transcript_prompt_or_file_name(process, multilingual
     port = await asyncio.to_thread(serving, found)
     async with BackendClient(f"127.0.0.1:{port}", timeout_s=30) as client:
         asked = options(prompt="secretprompt", filename="secretname.ogg", temperature=0.5)
-        answer = await client.transcribe(asked, pieces(speech_file("dog")))
+        # What a model by chance writes at this temperature may be nothing.
+        answers = [await client.transcribe(asked, pieces(speech_file("dog"))) for _ in range(8)]
         with pytest.raises(InvalidRequestError):
             await client.transcribe(asked, pieces(b"secretdata"))
     found.send_signal(signal.SIGTERM)
     errors = await asyncio.to_thread(lambda: found.communicate(timeout=20)[1])
     assert '"event": "call"' in errors or '"event":"call"' in errors
     assert "secret" not in errors
-    assert text_of(answer).strip().split()[0] not in errors
+    words = {word for answer in answers for word in text_of(answer).split()}
+    assert words
+    assert not [word for word in words if word in errors]
 
 
 @pytest.mark.anyio
