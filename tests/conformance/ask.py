@@ -19,6 +19,7 @@ SENTENCE = "Count in words from one to twelve: one two three four five six"
 MESSAGES: list[Any] = [{"role": "user", "content": SENTENCE}]
 REASONS = ("stop", "length", "tool_calls", "content_filter")
 SPEECH = Path(__file__).parent / "speech.ogg"
+SPEECH_S = 5.81
 TEXT: Any = {"type": "string", "maxLength": 40}
 """Some models never end a text that may be as long as they like."""
 WEATHER: Any = {
