@@ -1,0 +1,1 @@
+"""What people call, grouped by what it is for; main.py makes one object of it."""

@@ -1,0 +1,58 @@
+"""What all functions share: their arguments' types, and the project that they work on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import dagger
+from dagger import DefaultPath, Doc, Ignore
+
+from cowabungaai import lint
+from cowabungaai.sources import Project, load_project
+
+Service = Annotated[str, Doc("Name of a service, as in `services`")]
+Flavor = Annotated[str, Doc("cpu or gpu, where the service has both")]
+Source = Annotated[
+    dagger.Directory,
+    Doc("Root of the repository"),
+    DefaultPath("/"),
+    Ignore(
+        [
+            "*",
+            "!services",
+            "!packages",
+            "!toolchain/go",
+            "!toolchain/images",
+            "!toolchain/requirements",
+            "**/__pycache__",
+        ]
+    ),
+]
+Repository = Annotated[
+    dagger.Directory,
+    Doc("Root of the repository"),
+    DefaultPath("/"),
+    Ignore(["*", *(f"!{folder}" for folder in lint.FOLDERS), *lint.GENERATED]),
+]
+Suite = Annotated[
+    dagger.Directory,
+    Doc("The conformance suite"),
+    DefaultPath("/tests/conformance"),
+    Ignore(["**/__pycache__"]),
+]
+Models = Annotated[
+    dagger.Directory | None,
+    Doc(
+        "Folder of models that `./cowabunga models path` names; the engine fetches the services' default models itself"
+    ),
+]
+
+
+class Base:
+    """State of the module's object."""
+
+    source: dagger.Directory
+    locked: bool
+
+    async def _project(self) -> Project:
+        return await load_project(self.source, locked=self.locked)
