@@ -5,17 +5,18 @@ from __future__ import annotations
 import dagger
 from dagger import dag
 
+from cowabungaai import pytest_run
 from cowabungaai.catalog import ServiceSpec
-from cowabungaai.errors import TestFailureError
+from cowabungaai.here import check_room
 from cowabungaai.images import USER, build_with
 from cowabungaai.models import default_model
+from cowabungaai.pytest_run import REPORT, Ran, arguments
 from cowabungaai.sources import Project
 from cowabungaai.wheels import (
     BUILD_IMAGE,
     GPU_LOCK,
     LOCK,
     PLACED,
-    SITE,
     code_stage,
     downloaded,
     packages_stage,
@@ -29,19 +30,26 @@ TEST_SITE = f"{USER_BASE}/lib/python3.13/site-packages"
 OTHER_CODE = "/opt/other"
 TEST_MODEL = "/models/test"
 TEST_WHEELS = "/wheels"
-TAIL_LINES = 40
 
 
-async def run_tests(project: Project, name: str) -> dagger.Directory:
+async def run_tests(project: Project, name: str, flavor: str | None = None) -> Ran:
     """Unit tests in the built image; what they need besides is mounted beside it.
 
+    Args:
+        project: Sources and catalog.
+        name: The service.
+        flavor: cpu or gpu; where None, an image of what needs no GPU, also of a service that has the flavor gpu alone.
+
     Returns:
-        A folder with junit.xml, coverage.xml and pytest.txt.
+        What the run found; its report holds junit.xml, coverage.xml and pytest.txt.
 
     Raises:
-        TestFailureError: Tests failed; the message holds the end of pytest's output.
+        CatalogError: There is no such service or flavor.
+        CannotBuildError: The engine's disk has no room for the image.
     """
-    image = await build_with(project, project.catalog.get(name), LOCK)
+    spec = project.catalog.get(name) if flavor is None else project.catalog.check_flavor(name, flavor)
+    await check_room(spec, flavor or "cpu")
+    image = await build_with(project, spec, GPU_LOCK if flavor == "gpu" else LOCK)
     contained = {spec.name for spec in project.catalog.dependencies(name)}
     others = [spec for spec in project.catalog.dependencies(name, tests=True) if spec.name not in contained]
     tools = packages_stage(project.source, project.source.file(f"services/{name}/requirements-test.lock"))
@@ -58,37 +66,19 @@ async def run_tests(project: Project, name: str) -> dagger.Directory:
     tests = project.source.directory(f"services/{name}").filter(exclude=["src/**", "**/__pycache__"])
     run = (
         container.with_env_variable("PYTHONUSERBASE", USER_BASE)
-        .with_env_variable("COVERAGE_FILE", "/report/.coverage")
-        .with_env_variable("HOME", "/report")
+        .with_env_variable("COVERAGE_FILE", f"{REPORT}/.coverage")
+        .with_env_variable("HOME", REPORT)
         # Beside the tests, where it would be, nothing can be written.
-        .with_env_variable("HYPOTHESIS_STORAGE_DIRECTORY", "/report/.hypothesis")
+        .with_env_variable("HYPOTHESIS_STORAGE_DIRECTORY", f"{REPORT}/.hypothesis")
         .with_mounted_temp("/tmp")  # noqa: S108 - inside a container of its own
-        .with_directory("/report", dag.directory(), owner=USER)
+        .with_directory(REPORT, dag.directory(), owner=USER)
         # Programs that tests bring along, such as PostgreSQL's, start others by a shell; the image has none.
         .with_mounted_file("/usr/bin/sh", dag.container().from_(BUILD_IMAGE).file("/usr/bin/dash"))
         .with_mounted_directory(f"/tests/{name}", tests)
         .with_workdir(f"/tests/{name}")
-        .with_exec(
-            [
-                "python3",
-                "-m",
-                "pytest",
-                "-p",
-                "no:cacheprovider",
-                "--cov",
-                "--cov-report=xml:/report/coverage.xml",
-                "--junit-xml=/report/junit.xml",
-                "tests",
-            ],
-            redirect_stdout="/report/pytest.txt",
-            expect=dagger.ReturnType.ANY,
-        )
     )
-    if await run.exit_code() != 0:
-        text = await run.file("/report/pytest.txt").contents() + await run.stderr()
-        tail = "\n".join(text.splitlines()[-TAIL_LINES:])
-        raise TestFailureError(f"unit tests of {name} failed in its image ({SITE}):\n{tail}")
-    return run.directory("/report").filter(include=["junit.xml", "coverage.xml", "pytest.txt"])
+    command = arguments("tests", "--cov", f"--cov-report=xml:{REPORT}/coverage.xml")
+    return await pytest_run.run(run, name, command, "coverage.xml")
 
 
 async def read_wheels(project: Project, spec: ServiceSpec) -> dagger.Directory:

@@ -7,22 +7,21 @@ import secrets
 import dagger
 from dagger import dag
 
-from cowabungaai.errors import TestFailureError
+from cowabungaai import pytest_run
+from cowabungaai.pytest_run import REPORT, Ran, arguments
 from cowabungaai.sources import Project
-from cowabungaai.stack import backend_of, gateway_of, gateway_with, new_admin_key
+from cowabungaai.stack import backend_of, gateway_of, new_admin_key, stack_with
 from cowabungaai.wheels import BUILD_IMAGE, PLACED, packages_stage
 
 SITE = "/site"
 SUITE = "/tests/conformance"
-REPORT = "/report"
 HOST = "gateway"
 TEST_SECONDS = 120
-TAIL_LINES = 40
 
 
 async def run_suite(
     project: Project, service: str, suite: dagger.Directory, brought: dagger.Directory | None = None
-) -> dagger.Directory:
+) -> Ran:
     """The suite's report on a service, as the gateway shows it.
 
     Args:
@@ -32,15 +31,14 @@ async def run_suite(
         brought: A folder of models; else the backend serves its default model.
 
     Returns:
-        A folder with junit.xml, pytest.txt, and conformance.json, which counts by endpoint.
+        What the run found; its report holds conformance.json besides, which counts by endpoint.
 
     Raises:
         CatalogError: The service is no backend.
-        TestFailureError: Tests failed; the message holds the end of pytest's output.
     """
     backend_of(project, service)
     key = await new_admin_key(project)
-    gateway = await gateway_with(project, [service], key, brought)
+    gateway = (await stack_with(project, [service], key, brought)).as_service()
     port = gateway_of(project).port
     packages = packages_stage(project.source, suite.file("requirements.lock"))
     run = (
@@ -59,26 +57,6 @@ async def run_suite(
         .with_secret_variable("COWABUNGAAI_API_KEY", key)
         # Else the engine would give the answers of an earlier run.
         .with_env_variable("COWABUNGAAI_RUN", secrets.token_hex(8))
-        .with_exec(
-            [
-                "python3",
-                "-m",
-                "pytest",
-                "-ra",
-                "--tb=short",
-                "--strict-markers",
-                "-p",
-                "no:cacheprovider",
-                f"--timeout={TEST_SECONDS}",
-                f"--junit-xml={REPORT}/junit.xml",
-                SUITE,
-            ],
-            redirect_stdout=f"{REPORT}/pytest.txt",
-            expect=dagger.ReturnType.ANY,
-        )
     )
-    if await run.exit_code() != 0:
-        text = await run.file(f"{REPORT}/pytest.txt").contents() + await run.stderr()
-        tail = "\n".join(text.splitlines()[-TAIL_LINES:])
-        raise TestFailureError(f"{service} does not conform:\n{tail}")
-    return run.directory(REPORT).filter(include=["junit.xml", "conformance.json", "pytest.txt"])
+    command = arguments(SUITE, "-ra", "--tb=short", "--strict-markers", f"--timeout={TEST_SECONDS}")
+    return await pytest_run.run(run, service, command, "conformance.json")

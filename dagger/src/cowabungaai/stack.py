@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import dagger
 from dagger import dag
@@ -16,6 +18,7 @@ from cowabungaai.sources import Project
 
 CONFIG = "/etc/cowabungaai/models.yaml"
 NOT_BACKENDS = ("sdk", "gateway", "health")
+METRICS_PORT = 9464
 KEY_FOLDER = "/key"
 KEY_FILE = f"{KEY_FOLDER}/admin"
 
@@ -49,15 +52,32 @@ def backend_of(project: Project, model: str) -> ServiceSpec:
     return spec
 
 
-async def gateway_with(
+@dataclass(frozen=True)
+class Stack:
+    """The gateway and its backends.
+
+    Attributes:
+        gateway: To be started as a service.
+        backends: By name; their metrics are on METRICS_PORT.
+    """
+
+    gateway: dagger.Container
+    backends: Mapping[str, dagger.Service]
+
+    def as_service(self) -> dagger.Service:
+        """The gateway, which starts its backends."""
+        return self.gateway.as_service(use_entrypoint=True)
+
+
+async def stack_with(
     project: Project,
     models: list[str],
     admin_key: dagger.Secret,
     brought: dagger.Directory | None = None,
-) -> dagger.Service:
-    """The gateway as a service; each backend answers under its own name, and under the ids of its models.
+) -> Stack:
+    """The gateway with backends; each backend answers under its own name, and under the ids of its models.
 
-    Its database lies in its container, and ends with it.
+    Its database lies in its container, and ends with it, unless it is given another.
 
     Args:
         project: Sources and catalog.
@@ -68,24 +88,26 @@ async def gateway_with(
     Raises:
         CatalogError: A name is no backend.
     """
-    backends = [backend_of(project, model) for model in models]
+    specs = [backend_of(project, model) for model in models]
     container = (await build(project, gateway_of(project).name)).container
     routes = []
-    for spec in backends:
+    backends = {}
+    for spec in specs:
         mounted = await models_of(project, spec, brought)
         image = (await build(project, spec.name, spec.flavors[0])).container
-        backend = with_models(image, spec, mounted).as_service(use_entrypoint=True)
-        container = container.with_service_binding(spec.name, backend)
+        backend = with_models(image, spec, mounted).with_env_variable("COWABUNGAAI_METRICS_PORT", str(METRICS_PORT))
+        backends[spec.name] = backend.as_service(use_entrypoint=True)
+        container = container.with_service_binding(spec.name, backends[spec.name])
         routes += routes_to(spec, mounted.ids if mounted else [])
     # JSON is YAML, and quotes every name.
-    return (
+    gateway = (
         container.with_new_file(CONFIG, json.dumps({"models": routes}))
         .with_env_variable("COWABUNGAAI_API_CONFIG", CONFIG)
         # Nothing balances load in front of it that would have to notice its end.
         .with_env_variable("COWABUNGAAI_API_DRAIN_DELAY_SECONDS", "0")
         .with_secret_variable("COWABUNGAAI_API_ADMIN_KEY", admin_key)
-        .as_service(use_entrypoint=True)
     )
+    return Stack(gateway, backends)
 
 
 def routes_to(spec: ServiceSpec, model_ids: list[str]) -> list[dict[str, str]]:

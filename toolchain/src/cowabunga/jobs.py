@@ -26,6 +26,7 @@ TESTS = (
     "dagger/tests",
     "docs/tests",
     "tests/bench/tests",
+    "tests/load/tests",
     "tests/conformance",
     "tests/integration",
 )

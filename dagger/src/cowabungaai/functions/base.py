@@ -40,6 +40,19 @@ Suite = Annotated[
     DefaultPath("/tests/conformance"),
     Ignore(["**/__pycache__"]),
 ]
+EndToEnd = Annotated[
+    dagger.Directory,
+    Doc("The suite of the whole stack"),
+    DefaultPath("/tests/e2e"),
+    Ignore(["**/__pycache__"]),
+]
+LoadSuite = Annotated[
+    dagger.Directory,
+    Doc("The load test"),
+    DefaultPath("/tests/load"),
+    Ignore(["**/__pycache__"]),
+]
+ExitCode = Annotated[int, Doc("0 returns the reports also where something failed; summary.json tells")]
 Models = Annotated[
     dagger.Directory | None,
     Doc(

@@ -172,7 +172,8 @@ class Building(Base):
         models_dir: Models = None,
     ) -> dagger.Service:
         """The gateway with its backends, on 8080: `dagger call serve --admin-key env:KEY up --ports 8080:8080`."""
-        return await stack.gateway_with(await self._project(), models or ["repeater"], admin_key, models_dir)
+        served = await stack.stack_with(await self._project(), models or ["repeater"], admin_key, models_dir)
+        return served.as_service()
 
     @function
     async def tool(self, name: Annotated[str, Doc("zarf, uds, trivy, dagger or registry")]) -> dagger.File:

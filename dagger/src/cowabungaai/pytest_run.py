@@ -1,0 +1,168 @@
+"""Runs of pytest in a container: what they leave, and what is told where tests failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+import dagger
+from dagger import dag
+from pydantic import BaseModel, ConfigDict
+
+from cowabungaai.errors import TestFailureError
+
+REPORT = "/report"
+JUNIT = "junit.xml"
+OUTPUT = "pytest.txt"
+SUMMARY = "summary.json"
+TAIL_LINES = 40
+
+
+class TestSummary(BaseModel):
+    """What a run of pytest found; in counts of tests, and seconds.
+
+    Attributes:
+        name: What was tested.
+        passed: Whether nothing failed.
+        tests: All, with those that were skipped.
+        failures: Failed tests, with those whose fixtures failed.
+        skipped: Tests that did not run.
+        seconds: How long the run took.
+        digest: Of the image's manifest, where the tests ran in an image that has an archive.
+    """
+
+    __test__ = False  # pytest would take the name for that of a class of tests
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    passed: bool
+    tests: int
+    failures: int
+    skipped: int
+    seconds: float
+    digest: str | None = None
+
+
+class TestReport(BaseModel):
+    """Runs of several suites; `schema_version` changes when a reader must change."""
+
+    __test__ = False
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: int = 1
+    passed: bool
+    suites: list[TestSummary]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A finished run.
+
+    Attributes:
+        summary: What it found.
+        report: junit.xml, pytest.txt, and what else the run was to leave.
+        tail: The end of pytest's output.
+    """
+
+    summary: TestSummary
+    report: dagger.Directory
+    tail: str
+
+    def check(self, failure: str) -> Ran:
+        """Itself.
+
+        Args:
+            failure: What is told where tests failed, before the end of pytest's output.
+
+        Raises:
+            TestFailureError: Tests failed.
+        """
+        if not self.summary.passed:
+            raise TestFailureError(f"{failure}:\n{self.tail}")
+        return self
+
+
+def arguments(folder: str, *options: str) -> list[str]:
+    """The command that runs the tests of a folder and leaves junit.xml in REPORT.
+
+    Args:
+        folder: Of the tests.
+        options: Of pytest, besides.
+    """
+    command = ["python3", "-m", "pytest", "-p", "no:cacheprovider", f"--junit-xml={REPORT}/{JUNIT}"]
+    return [*command, *options, folder]
+
+
+async def run(container: dagger.Container, name: str, command: list[str], *files: str) -> Ran:
+    """Run pytest; failing tests are told by what it returns, not by an error.
+
+    Args:
+        container: With pytest, the tests, and a folder REPORT that it may write to.
+        name: What is tested, for the summary.
+        command: As `arguments` makes it.
+        files: What the report holds besides junit.xml and pytest.txt.
+
+    Raises:
+        TestFailureError: pytest did not get so far as to write junit.xml.
+    """
+    ran = container.with_exec(command, redirect_stdout=f"{REPORT}/{OUTPUT}", expect=dagger.ReturnType.ANY)
+    code = await ran.exit_code()
+    report = ran.directory(REPORT)
+    text = await report.file(OUTPUT).contents() + await ran.stderr()
+    tail = "\n".join(text.splitlines()[-TAIL_LINES:])
+    if JUNIT not in await report.entries():
+        raise TestFailureError(f"tests of {name} did not run, pytest ended with exit code {code}:\n{tail}")
+    summary = summarize(name, await report.file(JUNIT).contents(), code)
+    kept = report.filter(include=[JUNIT, OUTPUT, *files])
+    return Ran(summary, kept.with_new_file(SUMMARY, summary.model_dump_json(indent=2) + "\n"), tail)
+
+
+def summarize(name: str, junit: str, exit_code: int) -> TestSummary:
+    """Count what a junit.xml tells.
+
+    Args:
+        name: What was tested.
+        junit: The file's content.
+        exit_code: pytest's own; a run that found no test, or was ended, has not passed.
+    """
+    suites = list(ElementTree.fromstring(junit).iter("testsuite"))  # noqa: S314 - made by our own run
+
+    def count(attribute: str) -> int:
+        return sum(int(suite.attrib.get(attribute, 0)) for suite in suites)
+
+    return TestSummary(
+        name=name,
+        passed=exit_code == 0,
+        tests=count("tests"),
+        failures=count("failures") + count("errors"),
+        skipped=count("skipped"),
+        seconds=round(sum(float(suite.attrib.get("time", 0)) for suite in suites), 2),
+    )
+
+
+def joined(ran: Mapping[str, Ran]) -> dagger.Directory:
+    """A folder for each suite, and summary.json of all.
+
+    Args:
+        ran: By name.
+    """
+    output = dag.directory()
+    for name, one in ran.items():
+        output = output.with_directory(name, one.report)
+    suites = [one.summary for one in ran.values()]
+    report = TestReport(passed=all(one.passed for one in suites), suites=suites)
+    return output.with_new_file(SUMMARY, report.model_dump_json(indent=2) + "\n")
+
+
+def failures(ran: Mapping[str, Ran]) -> str:
+    """What is told of the suites that failed; empty where none did.
+
+    Args:
+        ran: By name.
+    """
+    return "\n".join(
+        f"{name}: {one.summary.failures} of {one.summary.tests} tests failed:\n{one.tail}"
+        for name, one in ran.items()
+        if not one.summary.passed
+    )

@@ -1,0 +1,1 @@
+"""Many clients at once against a gateway, and limits that their waiting must keep."""
