@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from cowabungaai import yaml_files
 from cowabungaai.errors import CatalogError
+from cowabungaai.yaml_files import line_of
 
 Kind = Literal["sdk", "gateway", "chat", "completion", "embeddings", "audio", "health"]
 Flavor = Literal["cpu", "gpu"]
@@ -135,7 +137,7 @@ class Catalog:
         tree = yaml.compose(self._texts.get(spec.name, ""), Loader=yaml.SafeLoader)
         for field in ("depends_on", "test_depends_on"):
             for number, needed in enumerate(getattr(spec, field)):
-                where = f"services/{spec.name}/service.yaml:{_line(tree, (field, number))}: {field}.{number}"
+                where = f"services/{spec.name}/service.yaml:{line_of(tree, (field, number))}: {field}.{number}"
                 if needed not in self._specs:
                     raise CatalogError(f"{where}: expected one of {', '.join(self.names)}, got {needed!r}")
                 if field == "depends_on" and (path := self._path(needed, spec.name)):
@@ -222,46 +224,9 @@ def parse(text: str, file: str) -> ServiceSpec:
     Raises:
         CatalogError: It is not valid; the message has a line per mistake: file, line, field, what was expected.
     """
-    try:
-        raw = yaml.safe_load(text)
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise CatalogError(f"{file}:{mark.line + 1 if mark else 1}: not valid YAML: {problem}") from error
-    if not isinstance(raw, Mapping):
-        raise CatalogError(f"{file}:1: expected a mapping of fields such as name, kind and port")
-    try:
-        spec = ServiceSpec.model_validate(raw)
-    except ValidationError as error:
-        problems = (_describe(problem, file, tree) for problem in error.errors())
-        raise CatalogError("\n".join(problems)) from error
+    spec = yaml_files.parse(text, file, ServiceSpec, CatalogError, "fields such as name, kind and port")
     folder = file.split("/")[-2] if "/" in file else spec.name
     if spec.name != folder:
-        line = _line(tree, ("name",))
+        line = line_of(yaml.compose(text, Loader=yaml.SafeLoader), ("name",))
         raise CatalogError(f"{file}:{line}: name: expected {folder!r}, the folder's name, got {spec.name!r}")
     return spec
-
-
-def _describe(problem: Mapping[str, Any], file: str, tree: yaml.Node | None) -> str:
-    location = tuple(part for part in problem["loc"])
-    field = ".".join(str(part) for part in location)
-    got = "" if problem["type"] == "missing" else f", got {problem['input']!r}"
-    return f"{file}:{_line(tree, location)}: {field}: {problem['msg'][:1].lower()}{problem['msg'][1:]}{got}"
-
-
-def _line(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
-    """Line, from 1, of the deepest part of a location that the document has."""
-    line = node.start_mark.line + 1 if node else 1
-    for part in location:
-        if isinstance(node, yaml.MappingNode):
-            found = next(((key, value) for key, value in node.value if key.value == part), None)
-            if not found:
-                return line
-            line, node = found[0].start_mark.line + 1, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-        else:
-            return line
-    return line

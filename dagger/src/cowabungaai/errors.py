@@ -23,3 +23,19 @@ class StepError(PipelineError):
 
 class TestFailureError(PipelineError):
     """Tests failed: a service's own, or the conformance suite."""
+
+
+class DatabaseError(PipelineError):
+    """There is no vulnerability database, or it is too old, or not as it should be."""
+
+
+class IgnoreFileError(PipelineError):
+    """The file of findings that are accepted is wrong."""
+
+
+class ScanError(PipelineError):
+    """A scan could not look, or found what may not be."""
+
+
+class SbomError(PipelineError):
+    """A software bill of materials lacks what is in its image."""

@@ -1,0 +1,71 @@
+"""Reads YAML files that people write into pydantic models; what is wrong is told with file, line and field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from cowabungaai.errors import PipelineError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def parse(text: str, file: str, model: type[Model], error_type: type[PipelineError], expected: str) -> Model:
+    """Read a file whose top is a mapping.
+
+    Args:
+        text: Its content.
+        file: Its path, for messages.
+        model: What it is read into.
+        error_type: What is raised where it is not valid.
+        expected: What the mapping is of, for messages.
+
+    Raises:
+        PipelineError: It is not valid; the message has a line per mistake: file, line, field, what was expected.
+    """
+    try:
+        raw = yaml.safe_load(text)
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise error_type(f"{file}:{mark.line + 1 if mark else 1}: not valid YAML: {problem}") from error
+    if not isinstance(raw, Mapping):
+        raise error_type(f"{file}:1: expected a mapping of {expected}")
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        problems = (_describe(problem, file, tree) for problem in error.errors())
+        raise error_type("\n".join(problems)) from error
+
+
+def line_of(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
+    """Line, from 1, of the deepest part of a location that a document has.
+
+    Args:
+        node: The document's root.
+        location: Keys and positions that lead to the part.
+    """
+    line = node.start_mark.line + 1 if node else 1
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == part), None)
+            if not found:
+                return line
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            return line
+    return line
+
+
+def _describe(problem: Mapping[str, Any], file: str, tree: yaml.Node | None) -> str:
+    location = tuple(part for part in problem["loc"])
+    field = ".".join(str(part) for part in location)
+    got = "" if problem["type"] == "missing" else f", got {problem['input']!r}"
+    return f"{file}:{line_of(tree, location)}: {field}: {problem['msg'][:1].lower()}{problem['msg'][1:]}{got}"
