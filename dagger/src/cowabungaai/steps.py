@@ -41,6 +41,37 @@ async def step(title: str) -> AsyncIterator[None]:
             raise StepError(f"{title}: {error}") from error
 
 
+async def outcomes(
+    verb: str, names: Iterable[str], action: Callable[[str], Awaitable[Result]], at_once: int | None = None
+) -> dict[str, Result | PipelineError]:
+    """Run a step for every service side by side, and tell of each how it ended.
+
+    Args:
+        verb: What is done, such as "build".
+        names: The services.
+        action: Does it for one.
+        at_once: For how many at a time; None means all.
+
+    Returns:
+        Service to result, or to what went wrong, in the order of the names.
+    """
+    ordered = list(names)
+    ended: dict[str, Result | PipelineError] = {}
+    places = anyio.CapacityLimiter(at_once or max(1, len(ordered)))
+
+    async def one(name: str) -> None:
+        try:
+            async with places, step(f"{verb} {name}"):
+                ended[name] = await action(name)
+        except PipelineError as error:
+            ended[name] = error
+
+    async with anyio.create_task_group() as group:
+        for name in ordered:
+            group.start_soon(one, name)
+    return {name: ended[name] for name in ordered}
+
+
 async def for_each(
     verb: str, names: Iterable[str], action: Callable[[str], Awaitable[Result]], at_once: int | None = None
 ) -> dict[str, Result]:
@@ -58,21 +89,8 @@ async def for_each(
     Raises:
         StepError: It failed for one or more; the message tells for which, and why.
     """
-    ordered = list(names)
-    results: dict[str, Result] = {}
-    failures: dict[str, str] = {}
-    places = anyio.CapacityLimiter(at_once or max(1, len(ordered)))
-
-    async def one(name: str) -> None:
-        try:
-            async with places, step(f"{verb} {name}"):
-                results[name] = await action(name)
-        except PipelineError as error:
-            failures[name] = str(error)
-
-    async with anyio.create_task_group() as group:
-        for name in ordered:
-            group.start_soon(one, name)
+    ended = await outcomes(verb, names, action, at_once)
+    failures = [str(outcome) for outcome in ended.values() if isinstance(outcome, PipelineError)]
     if failures:
-        raise StepError("\n".join(failures[name] for name in ordered if name in failures))
-    return {name: results[name] for name in ordered}
+        raise StepError("\n".join(failures))
+    return {name: outcome for name, outcome in ended.items() if not isinstance(outcome, PipelineError)}
