@@ -6,11 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from cowabungaai.lint import FOLDERS, MAX_LINES, Check, shortened, table
-from cowabungaai.locks import problems
+from cowabungaai.errors import StepError
+from cowabungaai.functions.linting import Checks
+from cowabungaai.lint import LEFT_OUT, MAX_LINES, Check, chosen, shortened, table
+from cowabungaai.lint.run import CATALOG
+from cowabungaai.lint.table import DOCKERFILES, WORKFLOWS
+from linters.locks import problems
 
 ROOT = Path(__file__).parents[2]
 CHECKS = table(sorted(file.parent.name for file in (ROOT / "services").glob("*/pyproject.toml")))
+NAMES = [*(check.name for check in CHECKS), CATALOG]
+# Patterns of files of which the repository has none, or not yet.
+MAY_BE_NONE = {*DOCKERFILES, *WORKFLOWS, ".github/actions/**", ".github/actionlint.yaml", "bundles/*/uds-bundle.yaml"}
 SDK = """\
 [project]
 name = "cowabungaai-sdk"
@@ -45,13 +52,45 @@ def services(tmp_path: Path) -> Path:
 
 
 def test_no_two_checks_have_the_same_name() -> None:
-    assert len({check.name for check in CHECKS}) == len(CHECKS)
+    assert len(set(NAMES)) == len(NAMES)
+
+
+def test_dagger_check_has_a_function_for_each_group_of_checks() -> None:
+    functions = {name for name, value in vars(Checks).items() if getattr(value, "__dagger_check__", False)}
+    assert functions == {name.split()[0] for name in NAMES}
+
+
+@pytest.mark.parametrize(
+    ("only", "expected"),
+    [
+        ([], NAMES),
+        (["ruff", "helm"], ["ruff", "helm"]),
+        (["mypy"], [name for name in NAMES if name.startswith("mypy ")]),
+        (["mypy services/api"], ["mypy services/api"]),
+    ],
+)
+def test_checks_are_chosen_by_name_or_group(only: list[str], expected: list[str]) -> None:
+    assert chosen(NAMES, only) == expected
+
+
+def test_an_unknown_check_lists_the_right_ones() -> None:
+    with pytest.raises(
+        StepError, match=r"no check is named 'myp'; the checks are: ruff, mypy, mypy dagger, .*, services$"
+    ):
+        chosen(NAMES, ["ruff", "myp"])
+
+
+def test_what_git_ignores_is_not_looked_at() -> None:
+    ignored = {line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines()}
+    assert ignored <= {pattern.removeprefix("**/") for pattern in LEFT_OUT}
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_what_a_check_needs_is_there(check: Check) -> None:
-    for pattern in (*check.needs, *check.packages):
-        assert any(file.relative_to(ROOT).parts[0] in FOLDERS for file in ROOT.glob(pattern)), pattern
+    tools = [f"toolchain/go/{name}/build.json" for name in check.tools]
+    modules = [f"toolchain/go/{file.folder}/go.sum" for file in check.files]
+    for pattern in {*check.needs, *check.packages, *check.imports, *tools, *modules} - MAY_BE_NONE:
+        assert any(ROOT.glob(pattern)), pattern
 
 
 def test_of_many_lines_the_first_are_shown_and_the_others_counted() -> None:

@@ -6,17 +6,19 @@ import os
 import shutil
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 from cowabunga.paths import CHECKOUT
 from cowabunga.services import environment
-from cowabungaai.lint import FOLDERS, Check, compiled_packages, table
+from cowabungaai.lint import LEFT_OUT, Check, compiled_packages, table
 from cowabungaai.wheels import split_lock
 
 SERVICES = sorted(file.parent.name for file in (CHECKOUT / "services").glob("*/pyproject.toml"))
-CHECKS = {check.name: check for check in table(SERVICES)}
+# The others need tools or files that the engine makes of Go modules: tests/integration/test_lint.py.
+CHECKS = {check.name: check for check in table(SERVICES) if not check.tools and not check.files}
 REPEATER = "services/repeater/src/cowabungaai_repeater/config.py"
 CHAT = "services/sdk/proto/cowabungaai/v1/chat.proto"
 SDK_LOCK = "services/sdk/requirements.lock"
@@ -36,10 +38,19 @@ def copy_needed(check: Check, folder: Path) -> None:
         # A last ** means folders alone to pathlib.
         for file in CHECKOUT.glob(f"{pattern}/*" if pattern.endswith("**") else pattern):
             relative = file.relative_to(CHECKOUT)
-            generated = "__pycache__" in relative.parts or relative.is_relative_to("dagger/sdk")
-            if file.is_file() and relative.parts[0] in FOLDERS and not generated:
+            if file.is_file() and not left_out(relative):
                 (folder / relative).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(file, folder / relative)
+
+
+def left_out(file: Path) -> bool:
+    """Whether the engine is not given a file."""
+    return any(
+        any(fnmatch(part, pattern.removeprefix("**/")) for part in file.parts)
+        if pattern.startswith("**/")
+        else file.is_relative_to(pattern)
+        for pattern in LEFT_OUT
+    )
 
 
 def python_with(lock: str, folder: Path) -> Path:
@@ -58,13 +69,17 @@ def run(check: Check, folder: Path) -> list[subprocess.CompletedProcess[str]]:
     """The check's programs, with the packages that they need."""
     pythons = [python_with(lock, folder) for lock in check.packages]
     library = Path("lib", f"python{sys.version_info.major}.{sys.version_info.minor}", "site-packages")
-    path = os.pathsep.join(str(python.parents[1] / library) for python in pythons)
-    variables = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+    imports = [*(python.parents[1] / library for python in pythons), *(folder / one for one in check.imports)]
+    programs = [python.parent for python in reversed(pythons)]
+    variables = {
+        **os.environ,
+        "PATH": os.pathsep.join([*map(str, programs), os.environ["PATH"]]),
+        "PYTHONPATH": os.pathsep.join(map(str, imports)),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     return [
-        subprocess.run(
-            [pythons[-1], *arguments], cwd=folder, env=variables, capture_output=True, text=True, check=False
-        )
-        for arguments in check.commands
+        subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
+        for command in check.commands
     ]
 
 
@@ -97,7 +112,28 @@ def test_a_mistake_is_found(name: str, change: tuple[str, str, str], message: st
     assert {one.returncode for one in finished} - {0} == {1}
 
 
-def test_all_python_of_the_checkout_is_seen() -> None:
-    ignored = {"dist"}
-    folders = {file.relative_to(CHECKOUT).parts[0] for file in CHECKOUT.glob("[!.]*/**/*.py")} - ignored
-    assert folders | {file.name for file in CHECKOUT.glob("*.py")} <= set(FOLDERS)
+@pytest.mark.parametrize(
+    ("name", "file", "text", "message"),
+    [
+        ("hadolint", "services/api/Dockerfile", "FROM debian\n", "services/api/Dockerfile:1 DL3006"),
+        ("hadolint", "Containerfile.gpu", "FROM debian:13\nRUN cd /\n", "Containerfile.gpu:2 DL3003"),
+        ("licences", "toolchain/src/new.py", "import os\n", "toolchain/src/new.py:1: expected the line"),
+        ("licences", "services/new/run.sh", "#!/bin/sh\ntrue\n", "services/new/run.sh:2: expected the line"),
+        (
+            "licences",
+            "services/new/pyproject.toml",
+            "\n[project]\nname = 'a'\n",
+            "services/new/pyproject.toml:2: expected",
+        ),
+        ("links", "docs/new.md", "# New\n\n[a](none.md)\n", "docs/new.md:3: docs/none.md: File not found"),
+        ("links", "docs/new.md", "# New\n\n[a](#old)\n", "docs/new.md:3: docs/new.md#old: Cannot find fragment"),
+        ("links", "docs/new.md", "[a](/services/none)\n", "docs/new.md:1: services/none: File not found"),
+    ],
+)
+def test_a_mistake_in_a_new_file_is_found(name: str, file: str, text: str, message: str, tmp_path: Path) -> None:
+    copy_needed(CHECKS[name], tmp_path)
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text(text)
+    finished = run(CHECKS[name], tmp_path)
+    assert message in "".join(one.stdout + one.stderr for one in finished)
+    assert {one.returncode for one in finished} == {1}

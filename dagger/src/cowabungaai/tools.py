@@ -11,6 +11,8 @@ from cowabungaai.errors import BuildError
 from cowabungaai.wheels import BUILD_IMAGE
 
 REQUIREMENTS = "toolchain/requirements"
+# Which Go reads modules of which nothing is compiled.
+COMPILER = "go"
 
 
 async def go_tool(source: dagger.Directory, name: str) -> dagger.File:
@@ -32,10 +34,48 @@ async def go_tool(source: dagger.Directory, name: str) -> dagger.File:
     command = ["go", "build", "-mod=readonly", "-trimpath", "-buildvcs=false", f"-ldflags={binary['ldflags']}"]
     if binary["tags"]:
         command.append(f"-tags={','.join(binary['tags'])}")
-    stage = (
+    stage = _go(source, described["compiler"])
+    for variable, value in described.get("env", {}).items():
+        stage = stage.with_env_variable(variable, value)
+    return (
+        stage.with_mounted_directory("/module", module)
+        .with_workdir("/module")
+        .with_exec([*command, "-o", f"/out/{name}", binary["package"]])
+        .file(f"/out/{name}")
+    )
+
+
+async def go_module_file(source: dagger.Directory, folder: str, module: str, path: str) -> dagger.File:
+    """A file that a Go module carries.
+
+    Args:
+        source: The root of the repository.
+        folder: Below toolchain/go; its go.mod and go.sum pin the module.
+        module: The module's path.
+        path: The file's, inside the module.
+
+    Raises:
+        BuildError: There is no such folder.
+    """
+    if not await source.glob(f"toolchain/go/{folder}/go.mod"):
+        raise BuildError(f"no toolchain/go/{folder}/go.mod in the source directory")
+    # The module lies in a cache, which a later step may find empty: the file is copied out of it.
+    copy = 'go mod download "$1" && install -D "$(go list -m -f \'{{.Dir}}\' "$1")/$2" /out/file'
+    return (
+        _go(source, COMPILER)
+        .with_mounted_directory("/module", source.directory(f"toolchain/go/{folder}"))
+        .with_workdir("/module")
+        .with_exec(["sh", "-ec", copy, "sh", module, path])
+        .file("/out/file")
+    )
+
+
+def _go(source: dagger.Directory, compiler: str) -> dagger.Container:
+    """A container with a pinned Go; `compiler` is the name of its lock file."""
+    return (
         dag.container()
         .from_(BUILD_IMAGE)
-        .with_mounted_file("/locks/go.lock", source.file(f"{REQUIREMENTS}/{described['compiler']}.lock"))
+        .with_mounted_file("/locks/go.lock", source.file(f"{REQUIREMENTS}/{compiler}.lock"))
         .with_exec(
             [
                 "pip",
@@ -57,12 +97,4 @@ async def go_tool(source: dagger.Directory, name: str) -> dagger.File:
         .with_mounted_cache("/go-cache/build", dag.cache_volume("cowabungaai-go-build"))
         .with_env_variable("GOTOOLCHAIN", "local")
         .with_env_variable("GOWORK", "off")
-    )
-    for variable, value in described.get("env", {}).items():
-        stage = stage.with_env_variable(variable, value)
-    return (
-        stage.with_mounted_directory("/module", module)
-        .with_workdir("/module")
-        .with_exec([*command, "-o", f"/out/{name}", binary["package"]])
-        .file(f"/out/{name}")
     )

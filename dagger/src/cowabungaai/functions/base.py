@@ -32,7 +32,7 @@ Repository = Annotated[
     dagger.Directory,
     Doc("Root of the repository"),
     DefaultPath("/"),
-    Ignore(["*", *(f"!{folder}" for folder in lint.FOLDERS), *lint.GENERATED]),
+    Ignore(list(lint.LEFT_OUT)),
 ]
 Suite = Annotated[
     dagger.Directory,

@@ -1,0 +1,47 @@
+"""`helm lint --strict` of every chart with its values, each finding with its file and line."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from linters.charts import Rendering, renderings
+from linters.finding import Finding, tell
+
+MESSAGE = re.compile(r"^\[(?:ERROR|WARNING)\] (?P<file>\S+): (?P<message>.*)$")
+
+
+def findings_of(rendering: Rendering, output: str) -> Iterator[Finding]:
+    """What helm tells of a chart.
+
+    Args:
+        rendering: The chart.
+        output: Of `helm lint`.
+    """
+    for line in output.splitlines():
+        if found := MESSAGE.match(line):
+            file = found["file"] if Path(rendering.chart, found["file"]).is_file() else "Chart.yaml"
+            yield rendering.finding(found["message"], file)
+
+
+def main() -> int:
+    """Lint all charts.
+
+    Returns:
+        The exit code: 1 where something was found.
+    """
+    findings: list[Finding] = []
+    for rendering in renderings(Path()):
+        command = ["helm", "lint", "--strict", rendering.chart, *rendering.options]
+        finished = subprocess.run(command, capture_output=True, text=True, check=False)
+        if finished.returncode:
+            output = finished.stdout + finished.stderr
+            findings += list(findings_of(rendering, output)) or [rendering.finding(output)]
+    return tell(findings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

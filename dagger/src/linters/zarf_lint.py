@@ -1,0 +1,83 @@
+"""`zarf dev lint` of every package, each finding with its line, and whether the charts and values are there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from linters.finding import Finding, tell
+from linters.places import line_of
+
+PACKAGES = "packages/*/zarf.yaml"
+# A row of zarf's table: what it is, where, and why.
+ROW = re.compile(r"^\s*(?:Error|Warning)\s+\|\s(?P<path>\S*)\s*\|\s(?P<message>.*?)\s*$")
+# Set by the pipeline when it makes a package.
+TEMPLATE = re.compile(r"###ZARF_PKG_TMPL_(\w+)###")
+UNKNOWN = re.compile(r"Additional property (\S+) is not allowed")
+
+
+def findings_of(file: str, text: str, output: str) -> Iterator[Finding]:
+    """What zarf tells of a package.
+
+    Args:
+        file: Path of its zarf.yaml.
+        text: What that says.
+        output: Of `zarf dev lint`.
+    """
+    for line in output.splitlines():
+        if row := ROW.match(line):
+            path = [part.strip("[]") for part in row["path"].split(".") if part not in ("", "(root)")]
+            path += UNKNOWN.findall(row["message"])[:1]
+            yield Finding(file, line_of(text, path), f"{row['path'] or 'the package'}: {row['message']}")
+
+
+def missing_files(file: str, text: str, folder: Path) -> Iterator[Finding]:
+    """Charts and values that a package names and lacks: zarf looks for them only when it makes the package.
+
+    Args:
+        file: Path of its zarf.yaml.
+        text: What that says.
+        folder: Of the package.
+    """
+    for number, component in enumerate(yaml.safe_load(text)["components"]):
+        for index, chart in enumerate(component.get("charts", [])):
+            names = [("localPath", chart["localPath"])] if "localPath" in chart else []
+            names += [("valuesFiles", name) for name in chart.get("valuesFiles", [])]
+            for key, name in names:
+                if not (folder / name).exists():
+                    line = line_of(text, ["components", number, "charts", index, key])
+                    yield Finding(file, line, f"no such file: {name}")
+
+
+def check(path: Path) -> list[Finding]:
+    """Lint a package.
+
+    Args:
+        path: Of its zarf.yaml.
+    """
+    file, text = str(path), path.read_text()
+    values = [f"--set={name}=0" for name in sorted(set(TEMPLATE.findall(text)))]
+    command = ["zarf", "dev", "lint", str(path.parent), "--no-color", *values]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = list(findings_of(file, text, finished.stdout))
+    if finished.returncode:
+        return found or [Finding(file, 1, finished.stderr.strip())]
+    return [*found, *missing_files(file, text, path.parent)]
+
+
+def main() -> int:
+    """Lint all packages.
+
+    Returns:
+        The exit code: 1 where something was found.
+    """
+    return tell(finding for path in sorted(Path().glob(PACKAGES)) for finding in check(path))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
