@@ -10,11 +10,12 @@ from cowabungaai.functions.base import Source
 from cowabungaai.functions.building import Building
 from cowabungaai.functions.linting import Linting
 from cowabungaai.functions.proving import Proving
+from cowabungaai.functions.scanning import Scanning
 from cowabungaai.functions.shipping import Shipping
 
 
 @object_type
-class Cowabungaai(Building, Linting, Proving, Shipping):
+class Cowabungaai(Building, Linting, Proving, Scanning, Shipping):
     """Builds, tests and packages every inference service of CowabungaAI."""
 
     source: Source = field()

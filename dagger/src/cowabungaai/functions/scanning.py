@@ -1,0 +1,139 @@
+"""Functions that look for what may not be in images and sources, and list what is in images."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import dagger
+from dagger import DefaultPath, Doc, Ignore, function
+
+from cowabungaai import ignores, sbom_run, scan_run
+from cowabungaai.errors import ScanError
+from cowabungaai.findings import parse_severities
+from cowabungaai.functions.base import Base, ExitCode, Flavor, Service
+from cowabungaai.scan_run import Settings
+from cowabungaai.scan_summary import LeftOut
+from cowabungaai.vulnerability_db import Wanted, parse_age
+
+Severity = Annotated[str, Doc("What fails: of UNKNOWN, LOW, MEDIUM, HIGH, CRITICAL, separated by commas")]
+DatabaseFile = Annotated[
+    dagger.File | None, Doc("The vulnerability database: a tar.gz with trivy.db and metadata.json at its top")
+]
+DatabaseReference = Annotated[
+    str | None, Doc("Or the mirror that has it, such as registry.example/trivy-db:2; it is kept in a cache volume")
+]
+DatabaseUser = Annotated[str | None, Doc("Name for that registry")]
+DatabasePassword = Annotated[dagger.Secret | None, Doc("Password for that registry, such as env:NAME")]
+MaxAge = Annotated[str, Doc("How old the database may be, such as 7d or 168h")]
+IgnoreFile = Annotated[
+    dagger.File, Doc("Findings that are accepted, with reason and date"), DefaultPath("/security/ignore.yaml")
+]
+Tree = Annotated[
+    dagger.Directory,
+    Doc("All of the repository"),
+    DefaultPath("/"),
+    Ignore([".git", "dist", "dagger/sdk", "**/__pycache__", "**/.*_cache", "**/.hypothesis", "**/.venv"]),
+]
+
+
+async def _settings(
+    severity: str,
+    ignore_file: dagger.File,
+    exit_code: int,
+    database: tuple[dagger.File | None, str | None, str | None, dagger.Secret | None, str],
+) -> Settings:
+    """The arguments, checked before anything is built."""
+    file, reference, username, password, max_age = database
+    if exit_code not in (0, 1):
+        raise ScanError(f"--exit-code: expected 0 or 1, got {exit_code}")
+    severities = parse_severities(severity)
+    wanted = Wanted(file, reference, username, password, parse_age(max_age))
+    entries = ignores.parse(await ignore_file.contents(), await ignore_file.name())
+    return Settings(severities, tuple(entries), wanted, exit_code)
+
+
+class Scanning(Base):
+    """Vulnerabilities, secrets, misconfigurations and licences; bills of materials."""
+
+    @function(cache="never")  # type: ignore[call-overload, untyped-decorator]  # overloads lack it
+    async def scan(
+        self,
+        service: Service,
+        ignore_file: IgnoreFile,
+        *,
+        flavor: Flavor = "cpu",
+        severity: Severity = "CRITICAL,HIGH",
+        db: DatabaseFile = None,
+        db_ref: DatabaseReference = None,
+        db_username: DatabaseUser = None,
+        db_password: DatabasePassword = None,
+        max_db_age: MaxAge = "7d",
+        exit_code: ExitCode = 1,
+    ) -> dagger.Directory:
+        """Trivy on a service's image: <service>/report.json, report.sarif, table.txt; summary.json, index.html."""
+        settings = await _settings(severity, ignore_file, exit_code, (db, db_ref, db_username, db_password, max_db_age))
+        project = await self._project()
+        name = project.catalog.check_flavor(service, flavor).name
+        return await scan_run.scan_images(project, [name], flavor, settings)
+
+    @function(cache="never")  # type: ignore[call-overload, untyped-decorator]  # overloads lack it
+    async def scan_all(
+        self,
+        ignore_file: IgnoreFile,
+        *,
+        flavor: Annotated[str, Doc("cpu or gpu; services that lack it are left out")] = "cpu",
+        services: Annotated[list[str] | None, Doc("Only these")] = None,
+        severity: Severity = "CRITICAL,HIGH",
+        db: DatabaseFile = None,
+        db_ref: DatabaseReference = None,
+        db_username: DatabaseUser = None,
+        db_password: DatabasePassword = None,
+        max_db_age: MaxAge = "7d",
+        exit_code: ExitCode = 1,
+    ) -> dagger.Directory:
+        """Trivy on the images of all services, a folder for each; all are told of before the call fails."""
+        settings = await _settings(severity, ignore_file, exit_code, (db, db_ref, db_username, db_password, max_db_age))
+        project = await self._project()
+        catalog = project.catalog
+        names = [catalog.check_flavor(name, flavor).name for name in services or catalog.with_flavor(flavor)]
+        left_out = [
+            LeftOut(service=spec.name, reason=f"it has the flavor {' and '.join(spec.flavors)} alone")
+            for spec in catalog
+            if not services and spec.name not in names
+        ]
+        return await scan_run.scan_images(project, names, flavor, settings, left_out)
+
+    @function(cache="never")  # type: ignore[call-overload, untyped-decorator]  # overloads lack it
+    async def scan_source(
+        self,
+        ignore_file: IgnoreFile,
+        tree: Tree,
+        *,
+        severity: Severity = "CRITICAL,HIGH",
+        db: DatabaseFile = None,
+        db_ref: DatabaseReference = None,
+        db_username: DatabaseUser = None,
+        db_password: DatabasePassword = None,
+        max_db_age: MaxAge = "7d",
+        exit_code: ExitCode = 1,
+    ) -> dagger.Directory:
+        """Trivy on the repository: lock files, secrets, charts and licences, in a folder named source."""
+        settings = await _settings(severity, ignore_file, exit_code, (db, db_ref, db_username, db_password, max_db_age))
+        return await scan_run.scan_tree(self.source, tree, settings)
+
+    @function
+    async def sbom(self, service: Service, flavor: Flavor = "cpu") -> dagger.Directory:
+        """Bills of materials of a service's image, checked for completeness: <service>.spdx.json, <service>.cdx.json."""
+        project = await self._project()
+        return await sbom_run.make(project, [project.catalog.check_flavor(service, flavor).name], flavor)
+
+    @function
+    async def sbom_all(
+        self,
+        flavor: Annotated[str, Doc("cpu or gpu; services that lack it have none")] = "cpu",
+        services: Annotated[list[str] | None, Doc("Only these")] = None,
+    ) -> dagger.Directory:
+        """Bills of materials of the images of all services."""
+        catalog = (project := await self._project()).catalog
+        names = [catalog.check_flavor(name, flavor).name for name in services or catalog.with_flavor(flavor)]
+        return await sbom_run.make(project, names, flavor)

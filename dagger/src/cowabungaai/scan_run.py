@@ -1,0 +1,179 @@
+"""A scan from its arguments to its reports."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path, PurePosixPath
+
+import anyio
+import dagger
+from dagger import dag
+
+from cowabungaai import ignores, images, scan, scan_charts, scan_page, scan_summary
+from cowabungaai.errors import PipelineError, ScanError
+from cowabungaai.here import check_room
+from cowabungaai.ignores import Entry, Outcome
+from cowabungaai.report import archive_name
+from cowabungaai.scan_summary import LeftOut, Scanned
+from cowabungaai.sources import Project
+from cowabungaai.steps import outcomes, step
+from cowabungaai.trivy_report import Report, Result, Severity, parse_report
+from cowabungaai.vulnerability_db import Database, Wanted, check_ecosystems, open_database
+from cowabungaai.wheels import text_file
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How findings are judged.
+
+    Attributes:
+        severities: What fails.
+        entries: Of the ignore file.
+        database: Where it comes from.
+        exit_code: 0 returns the reports also where something was found.
+    """
+
+    severities: tuple[Severity, ...]
+    entries: tuple[Entry, ...]
+    database: Wanted
+    exit_code: int
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a target's scan needs: Trivy in a container, and an open database."""
+
+    trivy: dagger.Container
+    database: Database
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What was found in a target, and its reports."""
+
+    outcome: Outcome
+    reports: dagger.Directory
+
+
+async def scan_images(
+    project: Project, names: Sequence[str], flavor: str, settings: Settings, left_out: Sequence[LeftOut] = ()
+) -> dagger.Directory:
+    """Scan services' images.
+
+    Args:
+        project: Sources and catalog.
+        names: The services.
+        flavor: cpu or gpu; each of them has it.
+        settings: How findings are judged.
+        left_out: Services that are not scanned, for the summary.
+
+    Raises:
+        ScanError: Something was found that may not be, or a service could not be scanned.
+    """
+    begun = await _begin(project.source, settings)
+
+    async def one(name: str) -> Looked:
+        await check_room(project.catalog.get(name), flavor)
+        archive = images.archive(await images.build(project, name, flavor))
+        file = scan.image_report(begun.trivy, archive, archive_name(name, flavor), begun.database)
+        report = parse_report(await file.contents(), name)
+        return await _look(begun, name, report, scan.check_image(report, name))
+
+    return await _finish(begun, names, one, "Scan of the images", left_out)
+
+
+async def scan_tree(source: dagger.Directory, tree: dagger.Directory, settings: Settings) -> dagger.Directory:
+    """Scan the source tree.
+
+    Args:
+        source: The part of it that holds the toolchain, from which Trivy is built.
+        tree: All of it.
+        settings: How findings are judged.
+
+    Raises:
+        ScanError: Something was found that may not be, or the tree could not be scanned.
+    """
+    begun = await _begin(source, settings)
+
+    async def one(name: str) -> Looked:
+        locks = await _locks(tree)
+        report = parse_report(await scan.tree_report(begun.trivy, tree, begun.database).contents(), name)
+        report.results += await _charts(begun.trivy, tree)
+        return await _look(begun, name, report, scan.check_tree(report, locks))
+
+    return await _finish(begun, [scan.SOURCE], one, "Scan of the sources")
+
+
+async def _begin(source: dagger.Directory, settings: Settings) -> Scan:
+    async with step("open the vulnerability database"):
+        trivy = await scan.trivy_container(source)
+        return Scan(trivy, await open_database(trivy, settings.database), settings)
+
+
+async def _look(begun: Scan, name: str, report: Report, ecosystems: list[str]) -> Looked:
+    await check_ecosystems(begun.trivy, begun.database, ecosystems)
+    outcome = ignores.apply(report, name, begun.settings.entries, _today())
+    return Looked(outcome, await scan.converted(begun.trivy, outcome.report).sync())
+
+
+async def _finish(
+    begun: Scan,
+    names: Sequence[str],
+    one: Callable[[str], Awaitable[Looked]],
+    title: str,
+    left_out: Sequence[LeftOut] = (),
+) -> dagger.Directory:
+    settings = begun.settings
+    ended = await outcomes("scan", names, one, at_once=os.cpu_count())
+    looked = {name: result for name, result in ended.items() if isinstance(result, Looked)}
+    failures = [str(result) for result in ended.values() if isinstance(result, PipelineError)]
+    found = [result.outcome for result in looked.values()]
+    scanned = Scanned(
+        settings.severities,
+        begun.database.metadata.updated_at,
+        found,
+        ignores.expired(settings.entries, _today()),
+        ignores.idle(settings.entries, found, everything=len(names) > 1 or names[0] == scan.SOURCE),
+        left_out,
+    )
+    summary = scan_summary.summarise(scanned)
+    told = scan_summary.message(summary, failures)
+    if failures:
+        raise ScanError(told)
+    if settings.exit_code and not summary.passed:
+        raise ScanError(f"{told}\nThe reports: the same call with --exit-code 0 returns them, and summary.json.")
+    print(told)
+    output = dag.directory()
+    for name, result in looked.items():
+        output = output.with_directory(name, result.reports)
+    return output.with_new_file("summary.json", summary.model_dump_json(indent=2) + "\n").with_new_file(
+        "index.html", scan_page.render(scanned, title)
+    )
+
+
+async def _locks(tree: dagger.Directory) -> list[str]:
+    """Paths of the files of a tree that name packages, as Trivy's report has them."""
+    with tempfile.TemporaryDirectory() as folder:
+        await tree.filter(include=[*scan.LOCKS, scan.GO_MODULES]).export(folder)
+        return await anyio.to_thread.run_sync(scan.lock_files, Path(folder))
+
+
+async def _charts(trivy: dagger.Container, tree: dagger.Directory) -> list[Result]:
+    """What is wrong in the charts of a tree."""
+    folders = [str(PurePosixPath(path).parent) for path in await tree.glob(f"**/{scan_charts.CHART}")]
+    packages = {path: await tree.file(path).contents() for path in await tree.glob("packages/*/zarf.yaml")}
+    results = []
+    for chart in scan_charts.charts_of(folders, packages):
+        values = [text_file(scan_charts.filled(await tree.file(path).contents(), chart)) for path in chart.values]
+        text = await scan.chart_report(trivy, tree, chart, values).contents()
+        results += scan_charts.failures(parse_report(text, chart.folder), chart)
+    return results
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
