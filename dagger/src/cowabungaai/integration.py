@@ -1,4 +1,4 @@
-"""Runs the suite of the whole stack: two replicas of the gateway, a backend, and PostgreSQL, each a service of the engine."""
+"""Runs the suite of the whole stack: two replicas of the gateway, a backend and PostgreSQL, as services of the engine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cowabungaai.images import USER, build
 from cowabungaai.pytest_run import REPORT, Ran, arguments
 from cowabungaai.sources import Project
 from cowabungaai.stack import backend_of, gateway_of, new_admin_key, stack_with
-from cowabungaai.wheels import BUILD_IMAGE, PLACED, packages_stage, shell, with_apt
+from cowabungaai.wheels import BUILD_IMAGE, PLACED, packages_stage, shell, with_debian
 
 SITE = "/site"
 SUITE = "/tests/e2e"
@@ -93,16 +93,11 @@ def postgres(password: dagger.Secret) -> dagger.Service:
     Args:
         password: Of the user DATABASE_USER, which may do everything in it.
     """
+    base = dag.container().from_(BUILD_IMAGE)
+    # Else the package makes a cluster of its own when it is installed.
+    base = base.with_new_file("/etc/postgresql-common/createcluster.conf", "create_main_cluster = false\n")
     return (
-        with_apt(dag.container().from_(BUILD_IMAGE))
-        # Else the package makes a cluster of its own when it is installed.
-        .with_new_file("/etc/postgresql-common/createcluster.conf", "create_main_cluster = false\n")
-        .with_exec(
-            shell(
-                "apt-get update -q\n"
-                f"DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends {POSTGRES}"
-            )
-        )
+        with_debian(base, POSTGRES)
         .with_user("postgres")
         .with_secret_variable(PASSWORD_VARIABLE, password)
         .with_exposed_port(DATABASE_PORT)

@@ -31,6 +31,7 @@ NOW = f"date +%s.%N > {BUILT_AT}"
 # Bytecode is compiled with hashes, not times, of the sources: the same bytes always, and no check at start.
 COMPILE = "python -m compileall -q --invalidation-mode unchecked-hash -s {0} -p " + SITE + " {0}"
 COMPILER = ("g++", "git", "make")
+APT_LISTS = "/var/lib/apt/lists"
 
 
 def builder(source: dagger.Directory, platform: dagger.Platform | None) -> dagger.Container:
@@ -52,7 +53,19 @@ def builder(source: dagger.Directory, platform: dagger.Platform | None) -> dagge
 def with_apt(container: dagger.Container) -> dagger.Container:
     """A container whose apt keeps its lists between runs; one at a time may use them."""
     lists = dag.cache_volume("cowabungaai-apt")
-    return container.with_mounted_cache("/var/lib/apt/lists", lists, sharing=dagger.CacheSharingMode.LOCKED)
+    return container.with_mounted_cache(APT_LISTS, lists, sharing=dagger.CacheSharingMode.LOCKED)
+
+
+def with_debian(container: dagger.Container, *packages: str) -> dagger.Container:
+    """A container with Debian packages, which keeps nobody waiting for apt's lists once they are installed.
+
+    Args:
+        container: Made from BUILD_IMAGE.
+        packages: Their names.
+    """
+    install = "DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends"
+    script = f"apt-get update -q\n{install} {shlex.join(packages)}"
+    return with_apt(container).with_exec(shell(script)).without_mount(APT_LISTS)
 
 
 def shell(script: str) -> list[str]:
@@ -133,8 +146,7 @@ def compiled_wheels(
     assert spec.compiled is not None  # noqa: S101 - the caller looked
     tools = source.file(f"services/{spec.name}/requirements-compile.lock")
     stage = (
-        with_apt(builder(source, platform))
-        .with_exec(shell(f"apt-get update -q\napt-get install -qy --no-install-recommends {' '.join(COMPILER)}"))
+        with_debian(builder(source, platform), *COMPILER)
         .with_mounted_file("/locks/compile.lock", tools)
         .with_exec(["pip", "install", "--quiet", "--require-hashes", "-r", "/locks/compile.lock"])
     )

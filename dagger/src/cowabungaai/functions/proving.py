@@ -60,7 +60,7 @@ class Proving(Base):
     async def integration_test(
         self, suite: EndToEnd, backend: Backend = "repeater", exit_code: ExitCode = 1
     ) -> dagger.Directory:
-        """Two replicas of the gateway, a backend and PostgreSQL, migrations on a filled database: junit.xml and so on."""
+        """Two replicas of the gateway, a backend and PostgreSQL, migrations on a filled database: junit.xml."""
         async with step("integration test"):
             ran = await integration.run_suite(await self._project(), suite, backend)
             return (ran.check("the whole stack fails") if exit_code else ran).report
