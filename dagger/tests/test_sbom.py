@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import uuid
 
 import pytest
 
-from cowabungaai import sbom
+from cowabungaai import sbom, sbom_bytes
 from cowabungaai.errors import SbomError
 from cowabungaai.sbom import Packages
 
 RECORD = "Package: zlib1g\nSource: zlib\nVersion: 1:1.3.1-1\nDescription: compression\n more of it\n"
 MINIMAL = "Package: python3.13-minimal\nVersion: 3.13.5-2+deb13u1\n"
+IDENTIFIERS = [str(uuid.UUID(int=number << 100, version=4)) for number in (3, 5, 7)]
 LOCK = """\
 grpcio==1.85.3 \\
     --hash=sha256:00
@@ -96,17 +98,51 @@ def test_what_is_missing_and_what_is_too_much_is_named() -> None:
     ]
 
 
-def test_random_identifiers_and_times_are_the_same_for_the_same_image() -> None:
-    first, second = "0b0f9b4c-6b0a-4d6e-9e0d-6f4b7f0f2a11", "1b0f9b4c-6b0a-7d6e-9e0d-6f4b7f0f2a11"
-    other = "2b0f9b4c-6b0a-4d6e-9e0d-6f4b7f0f2a11"
+SEED, TIME = "sha256:00", "2025-08-09T00:00:00Z"
 
-    def document(one: str, two: str, time: str) -> str:
-        return f'{{"serial": "urn:uuid:{one}", "ref": "{two}", "parent": "{one}", "created": "{time}"}}'
 
-    seed, time = "sha256:00", "2025-08-09T00:00:00Z"
-    made = sbom.reproducible(document(first, second, "2026-11-26T18:21:45.212779272Z"), seed, time)
-    assert made == sbom.reproducible(document(other, first, "2026-11-27T18:21:45+00:00"), seed, time)
+def cyclonedx(serial: str, root: str, system: str, time: str) -> str:
+    """A document as Trivy writes it: what has no package URL has a random identifier, by which lists are sorted."""
+    components = [
+        {"bom-ref": system, "type": "operating-system", "name": "debian", "version": "13.8"},
+        {"bom-ref": "pkg:pypi/grpcio@1", "type": "library", "name": "grpcio", "version": "1"},
+    ]
+    dependencies = [
+        {"ref": root, "dependsOn": sorted([system, "pkg:pypi/grpcio@1"])},
+        {"ref": system, "dependsOn": []},
+    ]
+    return json.dumps(
+        {
+            "serialNumber": f"urn:uuid:{serial}",
+            "metadata": {"timestamp": time, "component": {"bom-ref": root, "type": "container", "name": "x.tar"}},
+            "components": sorted(components, key=lambda one: one["bom-ref"]),
+            "dependencies": sorted(dependencies, key=lambda one: str(one["ref"])),
+        }
+    )
+
+
+def test_random_identifiers_times_and_orders_are_the_same_for_the_same_image() -> None:
+    first = cyclonedx(str(uuid.UUID(int=1, version=4)), *IDENTIFIERS[:2], "2026-11-26T18:21:45.212779272Z")
+    second = cyclonedx(str(uuid.UUID(int=9, version=4)), *IDENTIFIERS[1::-1], "2026-11-27T18:21:45+00:00")
+    made = sbom_bytes.reproducible(first, SEED, TIME)
+    assert made == sbom_bytes.reproducible(second, SEED, TIME)
+    assert made != sbom_bytes.reproducible(first, "sha256:01", TIME)
     read = json.loads(made)
-    assert read["created"] == time
-    assert read["parent"] == read["serial"].removeprefix("urn:uuid:") != read["ref"]
-    assert made != sbom.reproducible(document(first, second, "2026-11-26T18:21:45Z"), "sha256:01", time)
+    root, system = read["metadata"]["component"]["bom-ref"], read["components"][0]["bom-ref"]
+    assert read["metadata"]["timestamp"] == TIME
+    assert {one["ref"]: one["dependsOn"] for one in read["dependencies"]} == {
+        root: sorted([system, "pkg:pypi/grpcio@1"]),
+        system: [],
+    }
+
+
+def test_components_that_look_alike_stay_apart() -> None:
+    alike = [{"bom-ref": one, "type": "application", "name": "go.mod"} for one in IDENTIFIERS]
+    made = json.loads(sbom_bytes.reproducible(json.dumps({"components": alike}), SEED, TIME))
+    assert len({one["bom-ref"] for one in made["components"]}) == len(alike)
+
+
+def test_the_address_of_an_spdx_document_is_stable() -> None:
+    texts = [json.dumps({"documentNamespace": f"https://example.test/x-{one}"}) for one in IDENTIFIERS[:2]]
+    assert sbom_bytes.reproducible(texts[0], SEED, TIME) == sbom_bytes.reproducible(texts[1], SEED, TIME)
+    assert IDENTIFIERS[0] not in sbom_bytes.reproducible(texts[0], SEED, TIME)

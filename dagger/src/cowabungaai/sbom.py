@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from email.parser import HeaderParser
@@ -17,9 +15,6 @@ from cowabungaai.errors import SbomError
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 PYTHON = "python3.13-minimal"
-UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[1-7][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b")
-TIME = re.compile(r"\b20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9](\.[0-9]+)?(Z|\+00:00)")
-NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/awdemos/cowabungaai/sbom")
 SORTS = {"pkg:deb/": "Debian", "pkg:pypi/": "Python"}
 
 
@@ -197,22 +192,6 @@ def problems(expected: Packages, found: Packages, file: str) -> list[str]:
                 f"{file}: the {sort} package {name} {', '.join(sorted(named[name]))} is in no lock file or record"
             )
     return lines
-
-
-def reproducible(text: str, seed: str, time: str) -> str:
-    """A document whose random identifiers and time are always the same for the same image.
-
-    Args:
-        text: Of the document.
-        seed: What tells images apart, such as the digest.
-        time: Put in place of all times, such as 2025-08-09T00:00:00Z.
-    """
-    known: dict[str, str] = {}
-
-    def stand_in(found: re.Match[str]) -> str:
-        return known.setdefault(found[0], str(uuid.uuid5(NAMESPACE, f"{seed} {len(known)}")))
-
-    return TIME.sub(time, UUID.sub(stand_in, text))
 
 
 def _read(model: type[Any], text: str, file: str) -> Any:

@@ -14,7 +14,7 @@ import dagger
 from dagger import dag
 from packaging.utils import canonicalize_name
 
-from cowabungaai import images, sbom
+from cowabungaai import images, sbom, sbom_bytes
 from cowabungaai.errors import PipelineError, SbomError
 from cowabungaai.here import check_room
 from cowabungaai.images import BuiltImage
@@ -98,7 +98,7 @@ async def _documents(project: Project, image: BuiltImage, flavor: str, trivy: da
     folder, lines = dag.directory(), []
     for _, ending, read in FORMS:
         file = f"{name.removesuffix('.tar')}.{ending}"
-        text = sbom.reproducible(await made.file(f"/{ending}").contents(), seed, CREATED)
+        text = sbom_bytes.reproducible(await made.file(f"/{ending}").contents(), seed, CREATED)
         lines += sbom.problems(expected, read(text, file), file)
         folder = folder.with_new_file(file, text)
     if lines:

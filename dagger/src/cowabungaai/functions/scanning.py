@@ -123,7 +123,7 @@ class Scanning(Base):
 
     @function
     async def sbom(self, service: Service, flavor: Flavor = "cpu") -> dagger.Directory:
-        """Bills of materials of a service's image, checked for completeness: <service>.spdx.json, <service>.cdx.json."""
+        """A service's bills of materials, checked to be complete: <service>.spdx.json, <service>.cdx.json."""
         project = await self._project()
         return await sbom_run.make(project, [project.catalog.check_flavor(service, flavor).name], flavor)
 
