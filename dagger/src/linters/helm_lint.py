@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from linters.charts import Rendering, renderings
 from linters.finding import Finding, tell
 
-MESSAGE = re.compile(r"^\[(?:ERROR|WARNING)\] (?P<file>\S+): (?P<message>.*)$")
+# A message may go on in lines that are indented.
+MESSAGE = re.compile(r"^\[(?:ERROR|WARNING)\] (?P<file>[\w./-]+): (?P<message>.*(?:\n[ \t]+.*)*)", re.MULTILINE)
 
 
 def findings_of(rendering: Rendering, output: str) -> Iterator[Finding]:
@@ -21,10 +23,9 @@ def findings_of(rendering: Rendering, output: str) -> Iterator[Finding]:
         rendering: The chart.
         output: Of `helm lint`.
     """
-    for line in output.splitlines():
-        if found := MESSAGE.match(line):
-            file = found["file"] if Path(rendering.chart, found["file"]).is_file() else "Chart.yaml"
-            yield rendering.finding(found["message"], file)
+    for found in MESSAGE.finditer(output):
+        file = found["file"] if Path(rendering.chart, found["file"]).is_file() else "Chart.yaml"
+        yield rendering.finding(found["message"], file)
 
 
 def main() -> int:
@@ -35,8 +36,9 @@ def main() -> int:
     """
     findings: list[Finding] = []
     for rendering in renderings(Path()):
-        command = ["helm", "lint", "--strict", rendering.chart, *rendering.options]
-        finished = subprocess.run(command, capture_output=True, text=True, check=False)
+        with tempfile.TemporaryDirectory() as scratch:
+            command = ["helm", "lint", "--strict", rendering.chart, *rendering.options(Path(scratch))]
+            finished = subprocess.run(command, capture_output=True, text=True, check=False)
         if finished.returncode:
             output = finished.stdout + finished.stderr
             findings += list(findings_of(rendering, output)) or [rendering.finding(output)]

@@ -16,34 +16,49 @@ import yaml
 from linters.charts import Rendering, renderings
 from linters.finding import Finding, tell
 from linters.kubernetes_schemas import write
-from linters.places import line_below
+from linters.places import line_of
 
 LAYOUT = "{{.ResourceKind}}{{.KindSuffix}}.json"
-# kubeconform names what is too much in the message alone, and tells the path of what holds it.
-NAMED = re.compile(r"additional propert(?:y|ies) '(?P<name>[^']+)'")
+# kubeconform tells what it found in one message of many parts: where, and why.
+PART = re.compile(r"- at '(?P<path>[^']*)': (?P<why>.*?)(?=\s+- at '|$)", re.DOTALL)
+# The part above others says no more than this.
+ABOVE = "validation failed"
+NAMED = re.compile(r"additional properties '([^']+)'")
 
 
-def origin(rendered: str, line: int, template: str) -> int:
+def origin(rendered: str, line: int, template: str, kind: str) -> int:
     """The line of a template from which a line of what it renders came.
 
     Args:
-        rendered: What the template renders.
+        rendered: One document that the template renders.
         line: A line of it, from 1.
-        template: The template.
+        template: The template, maybe of several documents.
+        kind: The document's.
 
     Returns:
-        The line of the template, from 1, that begins alike, up to the first colon, and comes after as many others that
-        do; the last of these where there are fewer; 1 where there is none.
+        The line of the template's part for that kind, from 1, that begins alike, up to the first colon, and comes after
+        as many others that do; the last of these where there are fewer; the first of all where there is none.
     """
     lines = rendered.splitlines()
-    start = _start(lines[line - 1]) if 0 < line <= len(lines) else ""
+    start = _start(lines[line - 1])
     before = sum(_start(one) == start for one in lines[: line - 1])
-    alike = [number for number, one in enumerate(template.splitlines(), 1) if _start(one) == start]
-    return alike[min(before, len(alike) - 1)] if start and alike else 1
+    first, part = _part_of(template, kind)
+    alike = [number for number, one in enumerate(part, first) if _start(one) == start]
+    return alike[min(before, len(alike) - 1)] if alike else first
 
 
 def _start(line: str) -> str:
     return line.partition(":")[0].rstrip()
+
+
+def _part_of(template: str, kind: str) -> tuple[int, list[str]]:
+    """The first line, and the lines, of a template's part that writes a kind; the whole where none does."""
+    lines = template.splitlines()
+    ends = [number for number, line in enumerate(lines) if line.startswith("---")]
+    for begin, end in zip([0, *ends], [*ends, len(lines)], strict=True):
+        if f"kind: {kind}" in lines[begin:end]:
+            return begin + 1, lines[begin:end]
+    return 1, lines
 
 
 def findings_of(rendering: Rendering, folder: Path, resources: list[dict[str, Any]]) -> Iterator[Finding]:
@@ -57,31 +72,25 @@ def findings_of(rendering: Rendering, folder: Path, resources: list[dict[str, An
     for resource in resources:
         file = Path(resource["filename"]).relative_to(folder)
         template = str(Path(*file.parts[1:]))
-        rendered, written = Path(resource["filename"]).read_text(), Path(rendering.chart, template).read_text()
+        written = Path(rendering.chart, template).read_text()
+        document = _document(Path(resource["filename"]).read_text(), resource)
         what = f"{resource['kind']} {resource['name']}".strip() or "a document"
-        for error in resource.get("validationErrors") or [{"path": "", "msg": resource["msg"]}]:
-            path = [part for part in error["path"].split("/") if part]
-            too_much = NAMED.search(error["msg"])
-            whole = [*path, too_much["name"]] if too_much else path
-            line = origin(rendered, _line(rendered, resource, whole), written)
-            yield rendering.finding(f"{what}: /{'/'.join(path)}: {error['msg']}", template, line)
+        parts = [(part["path"], part["why"]) for part in PART.finditer(resource["msg"]) if part["why"] != ABOVE]
+        for path, why in parts or [("/apiVersion", f"{resource['version']}: {resource['msg']}")]:
+            # What is too much is named by the reason alone, after the path of what holds it.
+            whole = [part for part in path.split("/") if part] + NAMED.findall(why)[:1]
+            line = origin(document, line_of(document, whole), written, resource["kind"])
+            yield rendering.finding(f"{what}: {path}: {why}", template, line)
 
 
-def _line(rendered: str, resource: dict[str, Any], path: list[str]) -> int:
-    """The line of a value in the document of the resource's kind and name, of all that a template renders."""
-    for node in yaml.compose_all(rendered, Loader=yaml.SafeLoader):
-        document = yaml.SafeLoader("").construct_document(node) if node else None
-        if _signature(document) == (resource["kind"], resource["name"]):
-            return line_below(node, path)
-    return 1
-
-
-def _signature(document: Any) -> tuple[str, str]:
-    """Kind and name, as kubeconform tells them."""
-    try:
-        return str(document["kind"]), str(document["metadata"]["name"])
-    except (TypeError, KeyError):
-        return "", ""
+def _document(rendered: str, resource: dict[str, Any]) -> str:
+    """The document of a resource, of all that a template renders; helm brings them in an order of its own."""
+    documents = re.split(r"^---.*\n", rendered, flags=re.MULTILINE)
+    for text in documents:
+        match yaml.safe_load(text):
+            case {"kind": kind, "metadata": {"name": name}} if (kind, name) == (resource["kind"], resource["name"]):
+                return text
+    return documents[-1]
 
 
 def check(rendering: Rendering, schemas: str, version: str) -> list[Finding]:
@@ -92,8 +101,8 @@ def check(rendering: Rendering, schemas: str, version: str) -> list[Finding]:
         schemas: Their folder, as kubernetes_schemas.py writes it.
         version: Of Kubernetes, such as v1.34.2.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        render = ["helm", "template", "checked", rendering.chart, *rendering.options]
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as scratch:
+        render = ["helm", "template", "checked", rendering.chart, *rendering.options(Path(scratch))]
         options = ["--output-dir", folder, f"--kube-version={version}"]
         rendered = subprocess.run([*render, *options], capture_output=True, text=True, check=False)
         if rendered.returncode:

@@ -17,11 +17,7 @@ def line_of(text: str, path: Sequence[str | int]) -> int:
     Returns:
         The line of its key, or of the nearest part above where there is no such value; from 1.
     """
-    return line_below(yaml.compose(text, Loader=yaml.SafeLoader), path)
-
-
-def line_below(node: yaml.Node | None, path: Sequence[str | int]) -> int:
-    """As line_of, below a composed node."""
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
     line = node.start_mark.line + 1 if node else 1
     for part in path:
         found = _child(node, part)
