@@ -39,3 +39,11 @@ class ScanError(PipelineError):
 
 class SbomError(PipelineError):
     """A software bill of materials lacks what is in its image."""
+
+
+class PublishError(PipelineError):
+    """Images could not be published: a registry, credentials, a gate, or the sending itself."""
+
+
+class ManifestError(PipelineError):
+    """Manifests of a deployment repository could not be updated."""

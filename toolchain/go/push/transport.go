@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// meter counts what went over the network.
+type meter struct{ sent, requests, failed atomic.Int64 }
+
+// meteredTransport counts, keeps to TLS where it must, and waits as long as a busy registry asks for.
+type meteredTransport struct {
+	inner     http.RoundTripper
+	meter     *meter
+	plainHTTP bool
+}
+
+func (t *meteredTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	// The library asks both ways where it deems an address private: the wrong one is answered here.
+	if plain := request.URL.Scheme == "http"; plain != t.plainHTTP {
+		return nil, fmt.Errorf("%s://%s: %w", request.URL.Scheme, request.URL.Host, errPermanent)
+	}
+	t.meter.requests.Add(1)
+	if request.Body != nil && request.Body != http.NoBody {
+		counted := request.Clone(request.Context())
+		counted.Body = &countedBody{request.Body, t.meter}
+		request = counted
+	}
+	response, err := t.inner.RoundTrip(request)
+	if err != nil {
+		t.meter.failed.Add(1)
+		return response, err
+	}
+	if slices.Contains(passing, response.StatusCode) {
+		t.meter.failed.Add(1)
+		if wait := retryAfter(response.Header.Get("Retry-After"), time.Now()); wait > 0 {
+			select {
+			case <-time.After(wait):
+			case <-request.Context().Done():
+			}
+		}
+	}
+	return response, nil
+}
+
+// retryAfter reads a Retry-After header, seconds or a date as in RFC 9110, section 10.2.3; 0 where it says nothing.
+func retryAfter(value string, now time.Time) time.Duration {
+	wait := time.Duration(0)
+	if seconds, err := strconv.Atoi(value); err == nil {
+		wait = time.Duration(min(seconds, int(longestWait/time.Second))) * time.Second
+	} else if date, err := http.ParseTime(value); err == nil {
+		wait = date.Sub(now)
+	}
+	return max(0, min(wait, longestWait))
+}
+
+type countedBody struct {
+	io.ReadCloser
+	meter *meter
+}
+
+func (b *countedBody) Read(into []byte) (int, error) {
+	count, err := b.ReadCloser.Read(into)
+	b.meter.sent.Add(int64(count))
+	return count, err
+}
