@@ -173,11 +173,12 @@ def test_what_is_below_the_chosen_severities_does_not_fail_but_an_expired_entry_
 
 
 def test_the_message_tells_of_all_targets_also_where_one_could_not_be_scanned() -> None:
-    told = scan_summary.message(scan_summary.summarise(scanned()), ["scan whisper: no space left"]).splitlines()
-    assert told[:4] == [
+    told = scan_summary.message(scanned(), ["scan whisper: no space left"]).splitlines()
+    assert told[:5] == [
         "scan whisper: no space left",
         "api: 2 packages looked at, 1 HIGH, 1 LOW, 1 accepted",
-        "  HIGH vulnerability CVE-2026-0002: libc6 2.41 (fixed in 2.42): A fault",
+        "  SEVERITY  KIND           ID             WHERE       FIXED IN  WHAT",
+        "  HIGH      vulnerability  CVE-2026-0002  libc6 2.41  2.42      A fault",
         "repeater: 1 packages looked at, nothing found",
     ]
     assert "vllm: not scanned: it has the flavor gpu alone" in told
@@ -186,9 +187,9 @@ def test_the_message_tells_of_all_targets_also_where_one_could_not_be_scanned() 
 def test_of_very_many_findings_the_message_shows_the_first() -> None:
     found = [vulnerability(number, "HIGH") for number in range(scan_summary.MAX_LINES + 5)]
     outcome = ignores.apply(report({**DEBIAN, "Vulnerabilities": found}), "api", [], TODAY)
-    told = scan_summary.message(scan_summary.summarise(Scanned(("HIGH",), UPDATED, [outcome])))
-    assert told.count("CVE-2026-") == scan_summary.MAX_LINES
-    assert told.endswith("... and 5 more, in api/table.txt")
+    told = scan_summary.message(Scanned(("HIGH",), UPDATED, [outcome]))
+    assert told.count("CVE-2026-") == scan_summary.MAX_LINES - 1, "one line is for the heads"
+    assert told.endswith("... and 6 more, in api/table.txt")
 
 
 def test_the_page_stands_alone_and_shows_all_findings_escaped() -> None:

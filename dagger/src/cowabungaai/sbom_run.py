@@ -20,7 +20,7 @@ from cowabungaai.here import check_room
 from cowabungaai.images import BuiltImage
 from cowabungaai.report import archive_name, inspect_archive
 from cowabungaai.sbom import Packages
-from cowabungaai.scan import OFFLINE, REPORTING, trivy_container
+from cowabungaai.scan import OFFLINE, REPORTING, trivy_container, uploaded
 from cowabungaai.sources import Project
 from cowabungaai.steps import outcomes
 from cowabungaai.wheels import GPU_LOCK, LOCK, SOURCE_DATE_EPOCH
@@ -100,7 +100,7 @@ async def _documents(project: Project, image: BuiltImage, flavor: str, trivy: da
         file = f"{name.removesuffix('.tar')}.{ending}"
         text = sbom_bytes.reproducible(await made.file(f"/{ending}").contents(), seed, CREATED)
         lines += sbom.problems(expected, read(text, file), file)
-        folder = folder.with_new_file(file, text)
+        folder = folder.with_file(file, uploaded(text, file))
     if lines:
         raise SbomError("\n".join(lines))
     return Documents(folder, expected)

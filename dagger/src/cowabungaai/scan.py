@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -116,6 +117,18 @@ def _report(trivy: dagger.Container, database: Database, command: str, arguments
     )
 
 
+def uploaded(text: str, name: str) -> dagger.File:
+    """A file with this content, which may be long: unlike what is passed as an argument, it is not shown in logs.
+
+    Args:
+        text: Its content.
+        name: Its name.
+    """
+    folder = Path(tempfile.mkdtemp(dir=Path.cwd()))
+    (folder / name).write_text(text)
+    return dag.current_module().workdir_file(f"{folder.name}/{name}")
+
+
 def converted(trivy: dagger.Container, report: Report) -> dagger.Directory:
     """A report as people and other programs read it: report.json, report.sarif, table.txt.
 
@@ -123,9 +136,9 @@ def converted(trivy: dagger.Container, report: Report) -> dagger.Directory:
         trivy: See trivy_container.
         report: Without what is accepted.
     """
-    run = trivy.with_new_file("/out/report.json", report.text()).with_workdir("/out")
+    run = trivy.with_file("/out/report.json", uploaded(report.text(), "report.json")).with_workdir("/out")
     for form, file in (("sarif", "report.sarif"), ("table", "table.txt")):
-        chosen = [f"--scanners={SCANNERS}"] if form == "table" else []
+        chosen = ["--table-mode=detailed"] if form == "table" else []
         run = run.with_exec(
             ["trivy", "convert", "--quiet", f"--format={form}", f"--output={file}", *chosen, "report.json"]
         )

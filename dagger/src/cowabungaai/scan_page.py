@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
-from cowabungaai.scan_summary import Scanned, summarise
+from cowabungaai.scan_summary import Scanned, place, summarise
 
 TEMPLATE = "scan_page.html.j2"
 
@@ -20,4 +20,4 @@ def render(scanned: Scanned, title: str) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(resources.files("cowabungaai").joinpath(TEMPLATE).read_text())
-    return template.render(summary=summarise(scanned), scanned=scanned, title=title) + "\n"
+    return template.render(summary=summarise(scanned), scanned=scanned, place=place, title=title) + "\n"

@@ -142,7 +142,7 @@ async def _finish(
         left_out,
     )
     summary = scan_summary.summarise(scanned)
-    told = scan_summary.message(summary, failures)
+    told = scan_summary.message(scanned, failures)
     if failures:
         raise ScanError(told)
     if settings.exit_code and not summary.passed:
@@ -151,9 +151,8 @@ async def _finish(
     output = dag.directory()
     for name, result in looked.items():
         output = output.with_directory(name, result.reports)
-    return output.with_new_file("summary.json", summary.model_dump_json(indent=2) + "\n").with_new_file(
-        "index.html", scan_page.render(scanned, title)
-    )
+    page = scan.uploaded(scan_page.render(scanned, title), "index.html")
+    return output.with_new_file("summary.json", summary.model_dump_json(indent=2) + "\n").with_file("index.html", page)
 
 
 async def _locks(tree: dagger.Directory) -> list[str]:

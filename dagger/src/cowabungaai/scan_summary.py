@@ -14,6 +14,8 @@ from cowabungaai.trivy_report import SEVERITIES, Severity
 
 MAX_LINES = 40
 TITLE = 80
+# What an installed Python package says of itself.
+OWN_RECORD = ".dist-info/METADATA"
 
 
 class LeftOut(BaseModel):
@@ -99,16 +101,17 @@ class Scanned:
         return [finding for finding in outcome.findings if finding.severity in self.severities]
 
 
+def place(finding: Finding) -> str:
+    """What has a finding, and the file that says so where that is not the package's own."""
+    shown = finding.package and finding.path and not finding.path.endswith(OWN_RECORD)
+    return f"{finding.subject} in {finding.path}" if shown else finding.subject
+
+
 def line(finding: Finding) -> str:
     """A finding on one line."""
-    if finding.kind == "vulnerability":
-        fix = f" (fixed in {finding.fixed})" if finding.fixed else " (not fixed)"
-        where = f" in {finding.path}" if finding.path else ""
-    else:
-        fix, where = "", f" in {finding.path}" if finding.package and finding.path else ""
-    title = finding.title if len(finding.title) <= TITLE else finding.title[: TITLE - 1] + "…"
-    words = f"{finding.severity} {finding.kind} {finding.id}: {finding.subject}{where}{fix}"
-    return f"{words}: {title}" if title else words
+    fix = f" (fixed in {finding.fixed})" if finding.fixed else ""
+    words = f"{finding.severity} {finding.kind} {finding.id}: {place(finding)}{fix}"
+    return f"{words}: {_title(finding)}" if finding.title else words
 
 
 def summarise(scanned: Scanned) -> Summary:
@@ -139,24 +142,39 @@ def summarise(scanned: Scanned) -> Summary:
     )
 
 
-def message(summary: Summary, unscanned: Iterable[str] = ()) -> str:
+def table(findings: Sequence[Finding]) -> list[str]:
+    """Findings as lines of a table, with a line of heads; none where there are none."""
+    if not findings:
+        return []
+    heads = ("SEVERITY", "KIND", "ID", "WHERE", "FIXED IN", "WHAT")
+    rows = [heads, *((one.severity, one.kind, one.id, place(one), one.fixed, _title(one)) for one in findings)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def message(scanned: Scanned, unscanned: Iterable[str] = ()) -> str:
     """What the console shows: every target, with what may not be in it.
 
     Args:
-        summary: Of the scan.
+        scanned: What was found.
         unscanned: What went wrong with targets that could not be scanned.
     """
+    summary = summarise(scanned)
     lines = list(unscanned)
-    for target in summary.targets:
+    for target, outcome in zip(summary.targets, scanned.outcomes, strict=True):
         counts = (
             ", ".join(f"{count} {severity}" for severity, count in target.found.items() if count) or "nothing found"
         )
         accepted = f", {target.ignored} accepted" if target.ignored else ""
         lines.append(f"{target.target}: {target.packages} packages looked at, {counts}{accepted}")
-        lines += [f"  {one}" for one in _shortened(target.failing, target.target)]
+        lines += [f"  {one}" for one in _shortened(table(scanned.failing(outcome)), target.target)]
     lines += [f"{one.service}: not scanned: {one.reason}" for one in summary.left_out]
     lines += [*summary.expired, *(f"warning: {one}" for one in summary.warnings)]
     return "\n".join(lines)
+
+
+def _title(finding: Finding) -> str:
+    return finding.title if len(finding.title) <= TITLE else finding.title[: TITLE - 1] + "…"
 
 
 def _shortened(lines: list[str], target: str) -> list[str]:
