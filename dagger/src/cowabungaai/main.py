@@ -10,13 +10,15 @@ from cowabungaai.functions.base import Source
 from cowabungaai.functions.building import Building
 from cowabungaai.functions.linting import Linting
 from cowabungaai.functions.proving import Proving
+from cowabungaai.functions.publishing import Publishing, RegistryAuth
 from cowabungaai.functions.scanning import Scanning
 from cowabungaai.functions.shipping import Shipping
 
 
 @object_type
-class Cowabungaai(Building, Linting, Proving, Scanning, Shipping):
+class Cowabungaai(Building, Linting, Proving, Publishing, Scanning, Shipping):
     """Builds, tests and packages every inference service of CowabungaAI."""
 
     source: Source = field()
     locked: Annotated[bool, Doc("Fail where the mirror no longer has a pinned Debian package")] = field(default=False)
+    registry_auth: list[RegistryAuth] = field(default=list, init=False)
