@@ -24,6 +24,10 @@ DatabaseReference = Annotated[
 ]
 DatabaseUser = Annotated[str | None, Doc("Name for that registry")]
 DatabasePassword = Annotated[dagger.Secret | None, Doc("Password for that registry, such as env:NAME")]
+DatabaseVia = Annotated[
+    dagger.Service | None,
+    Doc("A registry that only this machine reaches, tcp://127.0.0.1:5000, for --db-ref registry.local:5000/trivy-db:2"),
+]
 MaxAge = Annotated[str, Doc("How old the database may be, such as 7d or 168h")]
 IgnoreFile = Annotated[
     dagger.File, Doc("Findings that are accepted, with reason and date"), DefaultPath("/security/ignore.yaml")
@@ -41,13 +45,14 @@ async def _settings(
     ignore_file: dagger.File,
     exit_code: int,
     database: tuple[dagger.File | None, str | None, str | None, dagger.Secret | None, str],
+    via: dagger.Service | None = None,
 ) -> Settings:
     """The arguments, checked before anything is built."""
     file, reference, username, password, max_age = database
     if exit_code not in (0, 1):
         raise ScanError(f"--exit-code: expected 0 or 1, got {exit_code}")
     severities = parse_severities(severity)
-    wanted = Wanted(file, reference, username, password, parse_age(max_age))
+    wanted = Wanted(file, reference, username, password, parse_age(max_age), via)
     entries = ignores.parse(await ignore_file.contents(), await ignore_file.name())
     return Settings(severities, tuple(entries), wanted, exit_code)
 
@@ -67,11 +72,13 @@ class Scanning(Base):
         db_ref: DatabaseReference = None,
         db_username: DatabaseUser = None,
         db_password: DatabasePassword = None,
+        db_via: DatabaseVia = None,
         max_db_age: MaxAge = "7d",
         exit_code: ExitCode = 1,
     ) -> dagger.Directory:
         """Trivy on a service's image: <service>/report.json, report.sarif, table.txt; summary.json, index.html."""
-        settings = await _settings(severity, ignore_file, exit_code, (db, db_ref, db_username, db_password, max_db_age))
+        database = (db, db_ref, db_username, db_password, max_db_age)
+        settings = await _settings(severity, ignore_file, exit_code, database, db_via)
         project = await self._project()
         name = project.catalog.check_flavor(service, flavor).name
         return await scan_run.scan_images(project, [name], flavor, settings)
@@ -88,11 +95,13 @@ class Scanning(Base):
         db_ref: DatabaseReference = None,
         db_username: DatabaseUser = None,
         db_password: DatabasePassword = None,
+        db_via: DatabaseVia = None,
         max_db_age: MaxAge = "7d",
         exit_code: ExitCode = 1,
     ) -> dagger.Directory:
         """Trivy on the images of all services, a folder for each; all are told of before the call fails."""
-        settings = await _settings(severity, ignore_file, exit_code, (db, db_ref, db_username, db_password, max_db_age))
+        database = (db, db_ref, db_username, db_password, max_db_age)
+        settings = await _settings(severity, ignore_file, exit_code, database, db_via)
         project = await self._project()
         catalog = project.catalog
         names = [catalog.check_flavor(name, flavor).name for name in services or catalog.with_flavor(flavor)]
@@ -114,11 +123,13 @@ class Scanning(Base):
         db_ref: DatabaseReference = None,
         db_username: DatabaseUser = None,
         db_password: DatabasePassword = None,
+        db_via: DatabaseVia = None,
         max_db_age: MaxAge = "7d",
         exit_code: ExitCode = 1,
     ) -> dagger.Directory:
         """Trivy on the repository: lock files, secrets, charts and licences, in a folder named source."""
-        settings = await _settings(severity, ignore_file, exit_code, (db, db_ref, db_username, db_password, max_db_age))
+        database = (db, db_ref, db_username, db_password, max_db_age)
+        settings = await _settings(severity, ignore_file, exit_code, database, db_via)
         return await scan_run.scan_tree(self.source, tree, settings)
 
     @function
