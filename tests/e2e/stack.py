@@ -16,6 +16,9 @@ READY_SECONDS = 60
 BELIEVED_SECONDS = 30
 """How long a replica believes what it knows of a key: `auth.cache_seconds` of the gateway, by default."""
 
+COUNTED_SECONDS = 5
+"""How often a replica writes what it counted, and reads what others did."""
+
 
 @dataclass(frozen=True)
 class Stack:
