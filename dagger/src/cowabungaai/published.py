@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cowabungaai.errors import PublishError
 from cowabungaai.push_messages import PushImage, PushOutcome, PushPlace, PushRegistry, PushRequest
@@ -92,6 +92,36 @@ class PublishReport(BaseModel):
     def references(self) -> list[str]:
         """All images in all places, each with tag and digest."""
         return [place.tagged for image in self.images for place in image.places]
+
+    def digests(self) -> dict[str, str]:
+        """Each image once, by service, or service-flavor where that is not cpu: host/repository@digest."""
+        return {
+            image.service if image.flavor == "cpu" else f"{image.service}-{image.flavor}": image.places[0].reference
+            for image in self.images
+        }
+
+
+def parse_report(text: str, file: str) -> PublishReport:
+    """A report that publish has left.
+
+    Args:
+        text: Of the file.
+        file: Its name.
+
+    Raises:
+        PublishError: It is none, or names no image.
+    """
+    try:
+        report = PublishReport.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise PublishError(
+            f"{file}: expected the published.json that publish leaves; {place}: {first['msg']}"
+        ) from error
+    if not report.images or not all(image.places for image in report.images):
+        raise PublishError(f"{file}: expected images with the places that they were sent to, got none")
+    return report
 
 
 def check_sha(sha: str | None, *, release: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
@@ -85,6 +85,31 @@ async def scan_images(
         return await _look(begun, name, report, scan.check_image(report, name))
 
     return await _finish(begun, names, one, "Scan of the images", left_out)
+
+
+async def scan_published(
+    source: dagger.Directory, references: Mapping[str, str], registries: dagger.Container, settings: Settings
+) -> dagger.Directory:
+    """Scan images as they are in registries.
+
+    Args:
+        source: The part of the repository that holds the toolchain, from which Trivy is built.
+        references: Each image by the name that its report gets, as host/repository@digest.
+        registries: An empty container that has the registries' credentials.
+        settings: How findings are judged.
+
+    Raises:
+        ScanError: Something was found that may not be, or an image could not be had or scanned.
+    """
+    begun = await _begin(source, settings)
+
+    async def one(name: str) -> Looked:
+        archive = registries.from_(references[name]).as_tarball()
+        file = scan.image_report(begun.trivy, archive, f"{name}.tar", begun.database)
+        report = parse_report(await file.contents(), name)
+        return await _look(begun, name, report, scan.check_image(report, name))
+
+    return await _finish(begun, list(references), one, "Scan of what was published")
 
 
 async def scan_tree(source: dagger.Directory, tree: dagger.Directory, settings: Settings) -> dagger.Directory:
