@@ -255,18 +255,19 @@ def test_links_are_told_with_document_and_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "expected"),
+    ("file", "begins", "expected"),
     [
-        ("a.py", "# SPDX-License-Identifier: Apache-2.0"),
-        ("a/b.go", "// SPDX-License-Identifier: Apache-2.0"),
-        ("cowabunga", "# SPDX-License-Identifier: Apache-2.0"),
-        ("services/cowabunga", None),
-        ("a_pb2_grpc.py", None),
-        ("a.md", None),
+        ("a.py", b"", "# SPDX-License-Identifier: Apache-2.0"),
+        ("a/b.go", b"pa", "// SPDX-License-Identifier: Apache-2.0"),
+        ("cowabunga", b"#!", "# SPDX-License-Identifier: Apache-2.0"),
+        ("LICENSE", b"  ", None),
+        ("a_pb2_grpc.py", b"", None),
+        ("toolchain/go/dagger/shims/a/a.go", b"", None),
+        ("a.md", b"#!", None),
     ],
 )
-def test_what_files_begin_with(file: str, expected: str | None) -> None:
-    assert licences.header(Path(file)) == expected
+def test_what_files_begin_with(file: str, begins: bytes, expected: str | None) -> None:
+    assert licences.header(Path(file), begins) == expected
 
 
 def test_empty_files_need_no_licence(tmp_path: Path) -> None:

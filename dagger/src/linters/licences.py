@@ -11,16 +11,23 @@ from linters.finding import Finding, tell
 
 LICENCE = "Apache-2.0"
 COMMENTS = {".py": "#", ".sh": "#", ".dang": "#", ".go": "//"}
-# Programs without an ending in their names.
-PROGRAMS = ("cowabunga", ".ci/run")
 # Made by protoc, or by its plugins.
 GENERATED = "*_pb2*"
+# What the engine is made of: a line more there makes it anew on every machine, so they get theirs with their next change.
+ENGINE = ("toolchain/go/dagger", "toolchain/go/registry", "toolchain/sdk-python")
 
 
-def header(file: Path) -> str | None:
-    """The line that a file begins with; None where none is asked for."""
-    mark = "#" if str(file) in PROGRAMS else COMMENTS.get(file.suffix)
-    return f"{mark} SPDX-License-Identifier: {LICENCE}" if mark and not file.match(GENERATED) else None
+def header(file: Path, begins: bytes) -> str | None:
+    """The line that a file has first, or after the name of the program that runs it; None where none is asked for.
+
+    Args:
+        file: Its path below the root of the repository.
+        begins: Its first bytes.
+    """
+    if file.match(GENERATED) or any(file.is_relative_to(folder) for folder in ENGINE):
+        return None
+    mark = "#" if not file.suffix and begins.startswith(b"#!") else COMMENTS.get(file.suffix)
+    return f"{mark} SPDX-License-Identifier: {LICENCE}" if mark else None
 
 
 def findings_of(root: Path) -> Iterator[Finding]:
@@ -32,12 +39,13 @@ def findings_of(root: Path) -> Iterator[Finding]:
     if not (root / "LICENSE").is_file():
         yield Finding("LICENSE", 1, f"no such file; expected the text of {LICENCE}")
     for path in sorted(root.rglob("*")):
-        file = path.relative_to(root)
-        expected = header(file) if path.is_file() else None
-        if expected:
-            lines = path.read_text().splitlines()
-            first = 1 if lines and lines[0].startswith("#!") else 0
-            if lines and lines[first : first + 1] != [expected]:
+        if not path.is_file():
+            continue
+        file, content = path.relative_to(root), path.read_bytes()
+        expected = header(file, content[:2])
+        if content and expected:
+            first = 1 if content.startswith(b"#!") else 0
+            if content.decode().splitlines()[first : first + 1] != [expected]:
                 yield Finding(str(file), first + 1, f"expected the line {expected!r}")
         if path.name == "pyproject.toml":
             yield from _distribution(file, path.read_text())
