@@ -13,7 +13,7 @@ LICENCE = "Apache-2.0"
 COMMENTS = {".py": "#", ".sh": "#", ".dang": "#", ".go": "//"}
 # Made by protoc, or by its plugins.
 GENERATED = "*_pb2*"
-# What the engine is made of: a line more there makes it anew on every machine, so they get theirs with their next change.
+# What the engine is made of: a line more makes it anew on every machine, so these get theirs with their next change.
 ENGINE = ("toolchain/go/dagger", "toolchain/go/registry", "toolchain/sdk-python")
 
 
