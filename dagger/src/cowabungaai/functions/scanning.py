@@ -13,20 +13,21 @@ from cowabungaai.findings import parse_severities
 from cowabungaai.functions.base import Base, ExitCode, Flavor, Service
 from cowabungaai.scan_run import Settings
 from cowabungaai.scan_summary import LeftOut
-from cowabungaai.vulnerability_db import Wanted, parse_age
+from cowabungaai.vulnerability_db import CACHE, Wanted, parse_age
 
 Severity = Annotated[str, Doc("What fails: of UNKNOWN, LOW, MEDIUM, HIGH, CRITICAL, separated by commas")]
 DatabaseFile = Annotated[
     dagger.File | None, Doc("The vulnerability database: a tar.gz with trivy.db and metadata.json at its top")
 ]
-DatabaseReference = Annotated[
-    str | None, Doc("Or the mirror that has it, such as registry.example/trivy-db:2; it is kept in a cache volume")
-]
+DatabaseReference = Annotated[str | None, Doc("Or the mirror that has it, such as registry.example/trivy-db:2")]
 DatabaseUser = Annotated[str | None, Doc("Name for that registry")]
 DatabasePassword = Annotated[dagger.Secret | None, Doc("Password for that registry, such as env:NAME")]
 DatabaseVia = Annotated[
     dagger.Service | None,
     Doc("A registry that only this machine reaches, tcp://127.0.0.1:5000, for --db-ref registry.local:5000/trivy-db:2"),
+]
+DatabaseCache = Annotated[
+    str, Doc("The cache volume that keeps what --db-ref fetched, and is used alone where no database is given")
 ]
 MaxAge = Annotated[str, Doc("How old the database may be, such as 7d or 168h")]
 IgnoreFile = Annotated[
@@ -45,14 +46,16 @@ async def _settings(
     ignore_file: dagger.File,
     exit_code: int,
     database: tuple[dagger.File | None, str | None, str | None, dagger.Secret | None, str],
+    *,
     via: dagger.Service | None = None,
+    cache: str = CACHE,
 ) -> Settings:
     """The arguments, checked before anything is built."""
     file, reference, username, password, max_age = database
     if exit_code not in (0, 1):
         raise ScanError(f"--exit-code: expected 0 or 1, got {exit_code}")
     severities = parse_severities(severity)
-    wanted = Wanted(file, reference, username, password, parse_age(max_age), via)
+    wanted = Wanted(file, reference, username, password, parse_age(max_age), via, cache)
     entries = ignores.parse(await ignore_file.contents(), await ignore_file.name())
     return Settings(severities, tuple(entries), wanted, exit_code)
 
@@ -73,12 +76,13 @@ class Scanning(Base):
         db_username: DatabaseUser = None,
         db_password: DatabasePassword = None,
         db_via: DatabaseVia = None,
+        db_cache: DatabaseCache = CACHE,
         max_db_age: MaxAge = "7d",
         exit_code: ExitCode = 1,
     ) -> dagger.Directory:
         """Trivy on a service's image: <service>/report.json, report.sarif, table.txt; summary.json, index.html."""
         database = (db, db_ref, db_username, db_password, max_db_age)
-        settings = await _settings(severity, ignore_file, exit_code, database, db_via)
+        settings = await _settings(severity, ignore_file, exit_code, database, via=db_via, cache=db_cache)
         project = await self._project()
         name = project.catalog.check_flavor(service, flavor).name
         return await scan_run.scan_images(project, [name], flavor, settings)
@@ -96,12 +100,13 @@ class Scanning(Base):
         db_username: DatabaseUser = None,
         db_password: DatabasePassword = None,
         db_via: DatabaseVia = None,
+        db_cache: DatabaseCache = CACHE,
         max_db_age: MaxAge = "7d",
         exit_code: ExitCode = 1,
     ) -> dagger.Directory:
         """Trivy on the images of all services, a folder for each; all are told of before the call fails."""
         database = (db, db_ref, db_username, db_password, max_db_age)
-        settings = await _settings(severity, ignore_file, exit_code, database, db_via)
+        settings = await _settings(severity, ignore_file, exit_code, database, via=db_via, cache=db_cache)
         project = await self._project()
         catalog = project.catalog
         names = [catalog.check_flavor(name, flavor).name for name in services or catalog.with_flavor(flavor)]
@@ -124,12 +129,13 @@ class Scanning(Base):
         db_username: DatabaseUser = None,
         db_password: DatabasePassword = None,
         db_via: DatabaseVia = None,
+        db_cache: DatabaseCache = CACHE,
         max_db_age: MaxAge = "7d",
         exit_code: ExitCode = 1,
     ) -> dagger.Directory:
         """Trivy on the repository: lock files, secrets, charts and licences, in a folder named source."""
         database = (db, db_ref, db_username, db_password, max_db_age)
-        settings = await _settings(severity, ignore_file, exit_code, database, db_via)
+        settings = await _settings(severity, ignore_file, exit_code, database, via=db_via, cache=db_cache)
         return await scan_run.scan_tree(self.source, tree, settings)
 
     @function
