@@ -7,18 +7,18 @@ from typing import Annotated
 from dagger import Doc, field, object_type
 
 from cowabungaai.functions.base import Source
-from cowabungaai.functions.building import Building
 from cowabungaai.functions.deploying import Deploying
+from cowabungaai.functions.for_env import Environments
 from cowabungaai.functions.linting import Linting
 from cowabungaai.functions.proving import Proving
-from cowabungaai.functions.publishing import RegistryAuth
+from cowabungaai.functions.publishing import Publishing, RegistryAuth
 from cowabungaai.functions.rescanning import Rescanning
 from cowabungaai.functions.scanning import Scanning
 from cowabungaai.functions.shipping import Shipping
 
 
 @object_type
-class Cowabungaai(Building, Deploying, Linting, Proving, Rescanning, Scanning, Shipping):
+class Cowabungaai(Deploying, Building, Linting, Proving, Rescanning, Publishing, Scanning, Shipping):
     """Builds, tests and packages every inference service of CowabungaAI."""
 
     source: Source = field()
