@@ -47,3 +47,7 @@ class PublishError(PipelineError):
 
 class ManifestError(PipelineError):
     """Manifests of a deployment repository could not be updated."""
+
+
+class DeploymentError(PipelineError):
+    """An environment that services are deployed to is unknown, or its description is wrong."""

@@ -1,4 +1,4 @@
-"""Runs the suite of the whole stack: two replicas of the gateway, a backend and PostgreSQL, as services of the engine."""
+"""Runs the suite of the whole stack: the gateway twice, a backend and PostgreSQL, as services of the engine."""
 
 from __future__ import annotations
 

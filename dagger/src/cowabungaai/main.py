@@ -18,7 +18,7 @@ from cowabungaai.functions.shipping import Shipping
 
 
 @object_type
-class Cowabungaai(Deploying, Building, Linting, Proving, Rescanning, Publishing, Scanning, Shipping):
+class Cowabungaai(Deploying, Environments, Linting, Proving, Rescanning, Publishing, Scanning, Shipping):
     """Builds, tests and packages every inference service of CowabungaAI."""
 
     source: Source = field()

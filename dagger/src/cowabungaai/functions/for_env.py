@@ -1,0 +1,58 @@
+"""Functions that build for an environment."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import dagger
+from dagger import Doc, function
+
+from cowabungaai import environments
+from cowabungaai.environments import DeployedService, Deployment, EnvironmentName
+from cowabungaai.functions.building import Building
+from cowabungaai.images import REGISTRY_PREFIX, version_of
+from cowabungaai.published import check_sha
+from cowabungaai.report import BuildReport
+
+
+class Environments(Building):
+    """Images and values for an environment."""
+
+    @function(cache="never")  # type: ignore[call-overload, untyped-decorator]  # overloads lack it
+    async def build_for_env(
+        self,
+        environment: EnvironmentName,
+        flavor: Annotated[str, Doc("cpu or gpu; services that lack it are not built")] = "cpu",
+        services: Annotated[list[str] | None, Doc("Only these; it fails if one of them cannot be built here")] = None,
+        sha: Annotated[str | None, Doc("The commit, 7 to 40 hexadecimal digits, for tags that name it")] = None,
+    ) -> dagger.Directory:
+        """What build-all leaves, with environment.json and values for charts; the images are the same."""
+        described = environments.load(environment)
+        if sha is not None:
+            check_sha(sha, release=False)
+        built: dagger.Directory = await self.build_all(flavor, services)
+        report = BuildReport.model_validate(json.loads(await built.file("build-report.json").contents()))
+        deployed = []
+        for row in report.services:
+            version = await version_of(self.source, row.service)
+            tags = described.tags_for(version, sha)
+            image = f"{REGISTRY_PREFIX}/{row.service}:{tags[0]}@{row.digest}"
+            values = await self._values(described, row.service, image)
+            file = f"values/{row.service}.yaml" if values is not None else None
+            if file is not None and values is not None:
+                built = built.with_new_file(file, values)
+            deployed.append(
+                DeployedService(
+                    service=row.service, version=version, digest=row.digest, tags=tags, image=image, values=file
+                )
+            )
+        summary = Deployment(environment=environment.value, sha=sha, policy=described.policy, services=deployed)
+        return built.with_new_file("environment.json", summary.model_dump_json(indent=2) + "\n")
+
+    async def _values(self, described: environments.Environment, service: str, image: str) -> str | None:
+        """A service's values file; None where it has no chart."""
+        chart = f"packages/{service}/chart/values.yaml"
+        if not await self.source.glob(chart):
+            return None
+        return environments.chart_values(described, service, await self.source.file(chart).contents(), image)

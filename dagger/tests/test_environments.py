@@ -1,0 +1,75 @@
+"""Environments: what environments.yaml may say, and what follows for a service."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cowabungaai.environments import FILE, EnvironmentName, chart_values, load, merged
+from cowabungaai.errors import DeploymentError
+
+ROOT = Path(__file__).parents[2]
+TEXT = files("cowabungaai").joinpath(FILE).read_text()
+CHARTS = sorted(ROOT.glob("packages/*/chart/values.yaml"))
+DIGEST = "sha256:" + "0" * 64
+SHA = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.mark.parametrize("name", list(EnvironmentName))
+@pytest.mark.parametrize("chart", CHARTS, ids=[str(file.parts[-3]) for file in CHARTS])
+def test_every_environment_fits_every_chart(name: EnvironmentName, chart: Path) -> None:
+    image = f"ghcr.io/cowabungaai/x:1@{DIGEST}"
+    values = yaml.safe_load(chart_values(load(name), chart.parts[-3], chart.read_text(), image))
+    assert values["image"] == image
+    assert values["replicas"] >= 1
+
+
+def test_environments_differ_where_they_should() -> None:
+    replicas = [load(name).values_for("api")["replicas"] for name in EnvironmentName]
+    assert replicas == [1, 1, 3]
+    assert load(EnvironmentName.production).values_for("a-new-one")["replicas"] == 2
+    assert [load(name).tags_for("1.2.0+x", SHA) for name in EnvironmentName] == [
+        ["1.2.0-x-dev", SHA[:12]],
+        ["1.2.0-x-rc", SHA[:12]],
+        ["1.2.0-x", SHA[:12]],
+    ]
+    assert load(EnvironmentName.production).tags_for("1.2.0", None) == ["1.2.0"]
+
+
+def test_a_value_that_the_chart_lacks_is_named_and_those_that_it_has_are_listed() -> None:
+    wrong = load(EnvironmentName.staging, TEXT.replace("replicas: 1, logLevel: info", "replica: 1"))
+    with pytest.raises(DeploymentError) as refused:
+        chart_values(wrong, "x", "replicas: 1\nlogLevel: info\n", "x")
+    assert str(refused.value) == (
+        "environments.yaml: x: the chart has no value 'replica'; here it has: replicas, logLevel"
+    )
+    nested = load(EnvironmentName.production, TEXT.replace("{secretName: cowabungaai", "{secret: cowabungaai"))
+    with pytest.raises(DeploymentError, match=r"api: the chart has no value 'database\.secret'"):
+        chart_values(nested, "api", (ROOT / "packages/api/chart/values.yaml").read_text(), "x")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("severity: CRITICAL\n", "severity: SEVERE\n", "development.policy.severity"),
+        ("max_db_age: 30d", "max_db_age: long", "development.policy.max_db_age"),
+        ("staging:", "stage:", "staging: field required"),
+        ("{version}-dev", "{name}-dev", "development.tags"),
+        ("  values: {replicas: 1, logLevel: info}\n", "", "staging.values: field required"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_line_and_field(old: str, new: str, message: str) -> None:
+    assert old in TEXT
+    with pytest.raises(DeploymentError) as refused:
+        load(EnvironmentName.development, TEXT.replace(old, new))
+    assert message in str(refused.value)
+    assert str(refused.value).startswith("environments.yaml:")
+
+
+def test_values_are_joined_as_helm_does() -> None:
+    under = {"a": {"b": 1, "c": [1, 2]}, "d": 1}
+    assert merged(under, {"a": {"c": [3]}, "d": {"e": 1}}) == {"a": {"b": 1, "c": [3]}, "d": {"e": 1}}
+    assert under == {"a": {"b": 1, "c": [1, 2]}, "d": 1}
