@@ -149,7 +149,7 @@ def test_a_database_comes_from_a_mirror_and_is_kept(dagger: Run, database: Path,
     with running_registry(gotools.ensure("registry") / "registry", tmp_path / "registry") as registry:
         push(database, registry.host, "mirror/trivy-db")
         via = ["--db-via", f"tcp://{registry.host}", "--db-ref"]
-        reference = f"registry.local:{registry.port}/mirror/trivy-db:2"
+        reference = f"local:{registry.port}/mirror/trivy-db:2"
         told = failing(dagger, "scan", "--service", "repeater", CACHE, *via, reference)
         assert re.search(rf"HIGH +vulnerability +{HERE.id}", told), told
     told = failing(dagger, "scan", "--service", "repeater", CACHE)

@@ -19,8 +19,8 @@ from cowabungaai.functions.scanning import (
     IgnoreFile,
     MaxAge,
     Severity,
+    scan_settings,
 )
-from cowabungaai.functions.scanning import _settings as scan_settings
 from cowabungaai.publish import Credentials, Targets, check_targets, push
 from cowabungaai.published import PublishReport, check_sha, tags_of
 from cowabungaai.scan_run import Settings

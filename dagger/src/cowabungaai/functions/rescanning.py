@@ -18,8 +18,8 @@ from cowabungaai.functions.scanning import (
     IgnoreFile,
     MaxAge,
     Severity,
+    scan_settings,
 )
-from cowabungaai.functions.scanning import _settings as scan_settings
 from cowabungaai.published import parse_report
 from cowabungaai.steps import step
 

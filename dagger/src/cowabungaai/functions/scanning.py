@@ -24,7 +24,7 @@ DatabaseUser = Annotated[str | None, Doc("Name for that registry")]
 DatabasePassword = Annotated[dagger.Secret | None, Doc("Password for that registry, such as env:NAME")]
 DatabaseVia = Annotated[
     dagger.Service | None,
-    Doc("A registry that only this machine reaches, tcp://127.0.0.1:5000, for --db-ref registry.local:5000/trivy-db:2"),
+    Doc("A registry that only this machine reaches, tcp://127.0.0.1:5000, for --db-ref local:5000/trivy-db:2"),
 ]
 DatabaseCache = Annotated[
     str, Doc("The cache volume that keeps what --db-ref fetched, and is used alone where no database is given")
@@ -41,7 +41,7 @@ Tree = Annotated[
 ]
 
 
-async def _settings(
+async def scan_settings(
     severity: str,
     ignore_file: dagger.File,
     exit_code: int,
@@ -82,7 +82,7 @@ class Scanning(Base):
     ) -> dagger.Directory:
         """Trivy on a service's image: <service>/report.json, report.sarif, table.txt; summary.json, index.html."""
         database = (db, db_ref, db_username, db_password, max_db_age)
-        settings = await _settings(severity, ignore_file, exit_code, database, via=db_via, cache=db_cache)
+        settings = await scan_settings(severity, ignore_file, exit_code, database, via=db_via, cache=db_cache)
         project = await self._project()
         name = project.catalog.check_flavor(service, flavor).name
         return await scan_run.scan_images(project, [name], flavor, settings)
@@ -106,7 +106,7 @@ class Scanning(Base):
     ) -> dagger.Directory:
         """Trivy on the images of all services, a folder for each; all are told of before the call fails."""
         database = (db, db_ref, db_username, db_password, max_db_age)
-        settings = await _settings(severity, ignore_file, exit_code, database, via=db_via, cache=db_cache)
+        settings = await scan_settings(severity, ignore_file, exit_code, database, via=db_via, cache=db_cache)
         project = await self._project()
         catalog = project.catalog
         names = [catalog.check_flavor(name, flavor).name for name in services or catalog.with_flavor(flavor)]
@@ -135,7 +135,7 @@ class Scanning(Base):
     ) -> dagger.Directory:
         """Trivy on the repository: lock files, secrets, charts and licences, in a folder named source."""
         database = (db, db_ref, db_username, db_password, max_db_age)
-        settings = await _settings(severity, ignore_file, exit_code, database, via=db_via, cache=db_cache)
+        settings = await scan_settings(severity, ignore_file, exit_code, database, via=db_via, cache=db_cache)
         return await scan_run.scan_tree(self.source, tree, settings)
 
     @function
