@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import resources
-
+from cowabungaai import pages
 from cowabungaai.scan_summary import Scanned, place, summarise
 
 TEMPLATE = "scan_page.html.j2"
@@ -16,8 +15,4 @@ def render(scanned: Scanned, title: str) -> str:
         scanned: What was found.
         title: Of what.
     """
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(resources.files("cowabungaai").joinpath(TEMPLATE).read_text())
-    return template.render(summary=summarise(scanned), scanned=scanned, place=place, title=title) + "\n"
+    return pages.render(TEMPLATE, summary=summarise(scanned), scanned=scanned, place=place, title=title)
