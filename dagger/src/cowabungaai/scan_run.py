@@ -61,7 +61,7 @@ class Looked:
 
 
 async def scan_images(
-    project: Project, names: Sequence[str], flavor: str, settings: Settings, left_out: Sequence[LeftOut] = ()
+    project: Project, names: Sequence[str], flavor: str, settings: Settings, left_out: Sequence[LeftOut] | None = None
 ) -> dagger.Directory:
     """Scan services' images.
 
@@ -70,7 +70,7 @@ async def scan_images(
         names: The services.
         flavor: cpu or gpu; each of them has it.
         settings: How findings are judged.
-        left_out: Services that are not scanned, for the summary.
+        left_out: Services that are not scanned, for the summary, where these are all others; else None.
 
     Raises:
         ScanError: Something was found that may not be, or a service could not be scanned.
@@ -131,7 +131,7 @@ async def scan_tree(source: dagger.Directory, tree: dagger.Directory, settings: 
         report.results += await _charts(begun.trivy, tree)
         return await _look(begun, name, report, scan.check_tree(report, locks))
 
-    return await _finish(begun, [scan.SOURCE], one, "Scan of the sources")
+    return await _finish(begun, [scan.SOURCE], one, "Scan of the sources", [])
 
 
 async def _begin(source: dagger.Directory, settings: Settings) -> Scan:
@@ -151,7 +151,7 @@ async def _finish(
     names: Sequence[str],
     one: Callable[[str], Awaitable[Looked]],
     title: str,
-    left_out: Sequence[LeftOut] = (),
+    left_out: Sequence[LeftOut] | None = None,
 ) -> dagger.Directory:
     settings = begun.settings
     ended = await outcomes("scan", names, one, at_once=os.cpu_count())
@@ -163,8 +163,8 @@ async def _finish(
         begun.database.metadata.updated_at,
         found,
         ignores.expired(settings.entries, _today()),
-        ignores.idle(settings.entries, found, everything=len(names) > 1 or names[0] == scan.SOURCE),
-        left_out,
+        ignores.idle(settings.entries, found, everything=left_out is not None and not failures),
+        left_out or (),
     )
     summary = scan_summary.summarise(scanned)
     told = scan_summary.message(scanned, failures)

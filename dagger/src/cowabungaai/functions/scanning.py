@@ -113,9 +113,9 @@ class Scanning(Base):
         left_out = [
             LeftOut(service=spec.name, reason=f"it has the flavor {' and '.join(spec.flavors)} alone")
             for spec in catalog
-            if not services and spec.name not in names
+            if spec.name not in names
         ]
-        return await scan_run.scan_images(project, names, flavor, settings, left_out)
+        return await scan_run.scan_images(project, names, flavor, settings, None if services else left_out)
 
     @function(cache="never")  # type: ignore[call-overload, untyped-decorator]  # overloads lack it
     async def scan_source(
