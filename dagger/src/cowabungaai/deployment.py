@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -17,19 +17,6 @@ from cowabungaai.manifests import Outcome, Update
 from cowabungaai.published import parse_report
 
 MANIFESTS = ("**/*.yaml", "**/*.yml", "**/Kustomization")
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """A file of the repository.
-
-    Attributes:
-        text: Its content.
-        mode: Its permissions.
-    """
-
-    text: str
-    mode: int
 
 
 def git_tree(url: str, ref: str | None, token: dagger.Secret | None) -> dagger.Directory:
@@ -76,15 +63,18 @@ async def update(
     Raises:
         ManifestError: An image is named nowhere.
     """
-    files = await _read(repository)
-    texts = [(path, manifest.text) for path, manifest in files.items()]
-    outcome = await anyio.to_thread.run_sync(manifests.update_files, texts, [*explicit, *reported])
-    check_used(outcome, explicit)
-    changed = repository
-    for path, text in outcome.changed.items():
-        changed = changed.with_new_file(path, text, permissions=files[path].mode)
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory(dir=".") as changed:
+        await repository.filter(include=list(MANIFESTS), exclude=[".git"]).export(folder)
+        updates = [*explicit, *reported]
+        outcome = await anyio.to_thread.run_sync(update_folder, Path(folder), Path(changed), updates)
+        check_used(outcome, explicit)
+        # Not as text: it would be readable in traces, and manifests may hold secrets besides images.
+        written = dag.current_module().workdir(Path(changed).name)
+        changes = repository.with_directory(".", written).changes(repository)
+        # Before the folder is gone that it is read from.
+        await changes.is_empty()
     print("\n".join([*outcome.told, *outcome.unreadable]) or "all digests are as they should be")
-    return changed.changes(repository)
+    return changes
 
 
 def check_used(outcome: Outcome, explicit: Sequence[Update]) -> None:
@@ -100,25 +90,30 @@ def check_used(outcome: Outcome, explicit: Sequence[Update]) -> None:
     raise ManifestError("\n".join([f"{what}; looked into {', '.join(MANIFESTS)}", *outcome.unreadable]))
 
 
-async def _read(repository: dagger.Directory) -> dict[str, Manifest]:
-    with tempfile.TemporaryDirectory() as folder:
-        await repository.filter(include=list(MANIFESTS), exclude=[".git"]).export(folder)
-        return await anyio.to_thread.run_sync(read_manifests, Path(folder))
+def update_folder(root: Path, changed: Path, updates: Sequence[Update]) -> Outcome:
+    """Set digests in the files below a folder; links are left out, what they lead to is read by its own name.
 
-
-def read_manifests(root: Path) -> dict[str, Manifest]:
-    """Files below a folder by their paths in it; links are left out, what they lead to is read by its own name.
+    Args:
+        root: The folder.
+        changed: Folder that gets the files that change, with the permissions that they have.
+        updates: What to set.
 
     Raises:
         ManifestError: A file is not written in UTF-8.
     """
-    found: dict[str, Manifest] = {}
+    texts = {}
     for file in sorted(root.rglob("*")):
-        if not file.is_file() or file.is_symlink():
+        if file.is_symlink() or not file.is_file():
             continue
         path = str(file.relative_to(root))
         try:
-            found[path] = Manifest(file.read_bytes().decode(), file.stat().st_mode & 0o777)
+            texts[path] = file.read_bytes().decode()
         except UnicodeDecodeError as error:
             raise ManifestError(f"{path}: expected UTF-8, {error.reason} at byte {error.start}") from error
-    return found
+    outcome = manifests.update_files(texts.items(), updates)
+    for path, text in outcome.changed.items():
+        target = changed / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(text.encode())
+        shutil.copymode(root / path, target)
+    return outcome

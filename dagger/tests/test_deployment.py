@@ -1,0 +1,57 @@
+"""Deployment repositories: which files are read, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cowabungaai.deployment import check_used, update_folder
+from cowabungaai.errors import ManifestError
+from cowabungaai.manifests import Outcome, from_argument
+
+API = "ghcr.io/awdemos/cowabungaai/api"
+UPDATE = from_argument(f"{API}@sha256:{'a' * 64}")
+POD = f"apiVersion: v1\r\nkind: Pod\r\nspec: {{containers: [{{image: {API}}}]}}\r\n"
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """A repository, and where changes go."""
+    root, changed = tmp_path / "root", tmp_path / "changed"
+    (root / "base [1]").mkdir(parents=True)
+    changed.mkdir()
+    return root, changed
+
+
+def test_files_that_change_are_written_with_their_bytes_and_permissions(folders: tuple[Path, Path]) -> None:
+    root, changed = folders
+    file = root / "base [1]" / "pod.yaml"
+    file.write_bytes(POD.encode())
+    file.chmod(0o750)
+    (root / "other.yaml").write_text("a: 1\n")
+    (root / "link.yaml").symlink_to(file)
+    update_folder(root, changed, [UPDATE])
+    written = [path for path in changed.rglob("*") if path.is_file()]
+    assert [str(path.relative_to(changed)) for path in written] == ["base [1]/pod.yaml"]
+    assert written[0].read_bytes().decode() == POD.replace(API, str(UPDATE.target))
+    assert written[0].stat().st_mode & 0o777 == 0o750
+
+
+def test_a_file_that_is_no_text_is_told_by_name(folders: tuple[Path, Path]) -> None:
+    root, changed = folders
+    (root / "strange.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ManifestError, match=r"strange\.yaml: expected UTF-8"):
+        update_folder(root, changed, [UPDATE])
+
+
+def test_an_image_of_the_command_line_must_be_there() -> None:
+    with pytest.raises(ManifestError, match=f"no manifest names {API}"):
+        check_used(Outcome(), [UPDATE])
+
+
+def test_one_image_of_a_report_must_be_there() -> None:
+    with pytest.raises(ManifestError, match="no manifest names any of the images") as caught:
+        check_used(Outcome(unreadable=["a.yaml:1: not valid YAML"]), [])
+    assert "a.yaml:1: not valid YAML" in str(caught.value)
+    check_used(Outcome(used=[UPDATE]), [])
