@@ -84,7 +84,9 @@ def tree_report(trivy: dagger.Container, tree: dagger.Directory, database: Datab
     """
     mounted = trivy.with_mounted_directory(f"/scanned/{SOURCE}", tree)
     patterns = [f"--file-patterns={pattern}" for pattern in LOCK_PATTERNS]
-    return _report(mounted, database, "filesystem", [*patterns, f"--misconfig-scanners={NOT_CHARTS}", SOURCE])
+    return _report(
+        mounted, database, "filesystem", [*patterns, f"--misconfig-scanners={NOT_CHARTS}", "--license-full", SOURCE]
+    )
 
 
 def chart_report(
