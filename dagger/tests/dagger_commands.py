@@ -7,6 +7,7 @@ import re
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import EnumType
 from fnmatch import fnmatch
 from typing import Any
 
@@ -31,10 +32,11 @@ JSON = {"--json": False, "-j": False}
 
 @dataclass(frozen=True)
 class Argument:
-    """Of a function; `takes_value` is false of what is set by its name alone."""
+    """Of a function; one that takes no value is set by its name alone, and no choices mean any value."""
 
     takes_value: bool
     required: bool
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,9 @@ def functions_of(kind: Any) -> dict[str, Call]:
         return found | {
             kebab(name): Call(
                 {
-                    f"--{kebab(one.name)}": Argument(one.resolved_type is not bool, not one.is_optional)
+                    f"--{kebab(one.name)}": Argument(
+                        one.resolved_type is not bool, not one.is_optional, _choices(one.resolved_type)
+                    )
                     for one in function.parameters.values()
                 },
                 function.return_type,
@@ -74,6 +78,11 @@ def functions_of(kind: Any) -> dict[str, Call]:
         public = (one for one in inspect.getmembers(kind, inspect.isfunction) if not one[0].startswith("_"))
         return {kebab(name): _core(function) for name, function in public}
     return {}
+
+
+def _choices(kind: Any) -> tuple[str, ...]:
+    """Members of an enum, as on the command line, where case does not count."""
+    return tuple(name.lower() for name in kind.__members__) if isinstance(kind, EnumType) else ()
 
 
 def _core(function: Any) -> Call:
@@ -140,7 +149,7 @@ def _wrong_call(words: list[str]) -> Iterator[str]:
     while rest:
         word = rest.pop(0)
         if word.startswith("-"):
-            option, equals, _ = word.partition("=")
+            option, equals, value = word.partition("=")
             if option not in arguments:
                 yield f"{name} has no argument {option}"
                 return
@@ -149,7 +158,9 @@ def _wrong_call(words: list[str]) -> Iterator[str]:
                 if not rest or rest[0].startswith("--"):
                     yield f"{name}: {option} has no value"
                     return
-                rest.pop(0)
+                value = rest.pop(0)
+            if arguments[option].choices and value.lower() not in arguments[option].choices:
+                yield f"{name}: {option} is none of {', '.join(arguments[option].choices)}: {value}"
             continue
         yield from _missing(name, arguments, given)
         if word not in available:

@@ -126,6 +126,7 @@ def test_a_command_in_lines_is_read_whole() -> None:
         "call --locked build-all --flavor gpu --services=vllm export --path dist",
         "call build --service api file --path /etc/passwd contents",
         "call checks ruff",
+        "call build-for-env --environment staging export --path dist",
         "call lint --only ruff --only mypy",
         "call tool --name zarf export --path zarf",
     ],
@@ -147,6 +148,10 @@ def test_right_commands_are_right(command: str) -> None:
         ("call test --service api export", "export needs --path"),
         ("call test --service api exports --path a", "test has no function exports"),
         ("call test --service api export --path a --nope", "export has no argument --nope"),
+        (
+            "call build-for-env --environment stage",
+            "build-for-env: --environment is none of development, staging, production: stage",
+        ),
         ("call lint export --path a", "lint has no function export"),
         ("call services nope", "services has no function nope"),
         ("check checks:nope", "no check is named checks:nope"),
