@@ -10,6 +10,7 @@ import pytest
 from cowabungaai import sbom, sbom_bytes
 from cowabungaai.errors import SbomError
 from cowabungaai.sbom import Packages
+from cowabungaai.trivy_report import parse_report
 
 RECORD = "Package: zlib1g\nSource: zlib\nVersion: 1:1.3.1-1\nDescription: compression\n more of it\n"
 MINIMAL = "Package: python3.13-minimal\nVersion: 3.13.5-2+deb13u1\n"
@@ -94,7 +95,28 @@ def test_what_is_missing_and_what_is_too_much_is_named() -> None:
     assert sbom.problems(expected, found, "x") == [
         "x: the Debian package libc6 2 is missing",
         "x: the Python package grpcio 1.85.3 is missing; it has 1.80.0",
+        "x: the Python package grpcio 1.80.0 is in no lock file or record",
         "x: the Python package stray 9 is in no lock file or record",
+    ]
+
+
+def test_packages_inside_of_others_may_be_named() -> None:
+    site = "usr/local/lib/python3.13/dist-packages"
+    packages = [
+        {"Name": "setuptools", "Version": "80", "FilePath": f"{site}/setuptools-80.dist-info/METADATA"},
+        {"Name": "Zipp_p", "Version": "3", "FilePath": f"{site}/setuptools/_vendor/zipp_p-3.dist-info/METADATA"},
+        {"Name": "old", "Version": "1", "FilePath": f"{site}/old-1.egg-info"},
+    ]
+    results = [{"Target": "Python", "Class": "lang-pkgs", "Type": "python-pkg", "Packages": packages}]
+    report = parse_report(json.dumps({"SchemaVersion": 2, "ArtifactName": "x", "Results": results}), "x")
+    carried = sbom.carried_along(report, site)
+    assert carried == {"zipp-p": {"3"}}
+    expected = Packages({}, {"setuptools": {"80"}})
+    found = Packages({}, {"setuptools": {"80"}, "zipp-p": {"3"}})
+    assert sbom.problems(expected, found, "x", carried) == []
+    found.python["zipp-p"].add("4")
+    assert sbom.problems(expected, found, "x", carried) == [
+        "x: the Python package zipp-p 4 is in no lock file or record"
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from email.parser import HeaderParser
+from pathlib import PurePosixPath
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -12,6 +13,7 @@ from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cowabungaai.errors import SbomError
+from cowabungaai.trivy_report import Report
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 PYTHON = "python3.13-minimal"
@@ -169,28 +171,47 @@ def read_cyclonedx(text: str, file: str) -> Packages:
     return _sorted([(one.name, one.version, [one.purl]) for one in document.components])
 
 
-def problems(expected: Packages, found: Packages, file: str) -> list[str]:
+def carried_along(report: Report, site: str) -> dict[str, set[str]]:
+    """Python packages that others have inside their own folders, and that no lock file names therefore.
+
+    Args:
+        report: Trivy's on the image.
+        site: The folder into which packages are installed, without a slash before it.
+    """
+    packages: dict[str, set[str]] = {}
+    for package in (one for result in report.results if result.type == "python-pkg" for one in result.packages):
+        installed = PurePosixPath(package.path)
+        if not installed.is_relative_to(site):
+            continue
+        if not installed.relative_to(site).parts[0].endswith((".dist-info", ".egg-info")):
+            packages.setdefault(canonicalize_name(package.name), set()).add(package.version)
+    return packages
+
+
+def problems(
+    expected: Packages, found: Packages, file: str, carried: Mapping[str, set[str]] | None = None
+) -> list[str]:
     """What a document lacks, and what it has too much, a line each.
 
     Args:
         expected: What is in the image.
         found: What the document names.
         file: The document's.
+        carried: Python packages that others have inside; these may be named.
     """
     lines = []
-    for sort, wanted, named in (
-        ("Debian", expected.debian, found.debian),
-        ("Python", expected.python, found.python),
+    for sort, wanted, named, also in (
+        ("Debian", expected.debian, found.debian, {}),
+        ("Python", expected.python, found.python, carried or {}),
     ):
         for name, versions in sorted(wanted.items()):
             for version in sorted(versions - named.get(name, set())):
                 others = ", ".join(sorted(named.get(name, set())))
                 instead = f"; it has {others}" if others else ""
                 lines.append(f"{file}: the {sort} package {name} {version} is missing{instead}")
-        for name in sorted(named.keys() - wanted.keys()):
-            lines.append(
-                f"{file}: the {sort} package {name} {', '.join(sorted(named[name]))} is in no lock file or record"
-            )
+        for name, versions in sorted(named.items()):
+            for version in sorted(versions - wanted.get(name, set()) - also.get(name, set())):
+                lines.append(f"{file}: the {sort} package {name} {version} is in no lock file or record")
     return lines
 
 

@@ -23,7 +23,8 @@ from cowabungaai.sbom import Packages
 from cowabungaai.scan import OFFLINE, REPORTING, trivy_container, uploaded
 from cowabungaai.sources import Project
 from cowabungaai.steps import outcomes
-from cowabungaai.wheels import GPU_LOCK, LOCK, SOURCE_DATE_EPOCH
+from cowabungaai.trivy_report import parse_report
+from cowabungaai.wheels import GPU_LOCK, LOCK, SITE, SOURCE_DATE_EPOCH
 
 RECORDS = "/var/lib/dpkg/status.d"
 FORMS = (("spdx-json", "spdx.json", sbom.read_spdx), ("cyclonedx", "cdx.json", sbom.read_cyclonedx))
@@ -94,12 +95,13 @@ async def _documents(project: Project, image: BuiltImage, flavor: str, trivy: da
             ["trivy", "convert", "--quiet", f"--format={form}", f"--output=/{ending}", "/report.json"]
         )
     expected = await _expected(project, image, flavor)
+    carried = sbom.carried_along(parse_report(await made.file("/report.json").contents(), name), SITE.removeprefix("/"))
     seed = await _digest(archive, name)
     folder, lines = dag.directory(), []
     for _, ending, read in FORMS:
         file = f"{name.removesuffix('.tar')}.{ending}"
         text = sbom_bytes.reproducible(await made.file(f"/{ending}").contents(), seed, CREATED)
-        lines += sbom.problems(expected, read(text, file), file)
+        lines += sbom.problems(expected, read(text, file), file, carried)
         folder = folder.with_file(file, uploaded(text, file))
     if lines:
         raise SbomError("\n".join(lines))

@@ -68,6 +68,7 @@ class Package(_Lenient):
 
     name: str = Field(alias="Name")
     version: str = Field(default="", alias="Version")
+    path: str = Field(default="", alias="FilePath")
 
 
 class Result(_Lenient):
