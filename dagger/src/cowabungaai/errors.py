@@ -51,3 +51,7 @@ class ManifestError(PipelineError):
 
 class DeploymentError(PipelineError):
     """An environment that services are deployed to is unknown, or its description is wrong."""
+
+
+class ReleaseError(PipelineError):
+    """A release is not as it should be, or its report cannot be made."""

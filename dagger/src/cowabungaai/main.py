@@ -12,13 +12,14 @@ from cowabungaai.functions.for_env import Environments
 from cowabungaai.functions.linting import Linting
 from cowabungaai.functions.proving import Proving
 from cowabungaai.functions.publishing import Publishing, RegistryAuth
+from cowabungaai.functions.reporting import Reporting
 from cowabungaai.functions.rescanning import Rescanning
 from cowabungaai.functions.scanning import Scanning
 from cowabungaai.functions.shipping import Shipping
 
 
 @object_type
-class Cowabungaai(Deploying, Environments, Linting, Proving, Rescanning, Publishing, Scanning, Shipping):
+class Cowabungaai(Deploying, Environments, Linting, Proving, Rescanning, Publishing, Reporting, Scanning, Shipping):
     """Builds, tests and packages every inference service of CowabungaAI."""
 
     source: Source = field()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any
 
 
-def render(template: str, **values: Any) -> str:
+def render(template: str, filters: Mapping[str, Callable[..., Any]] | None = None, **values: Any) -> str:
     """A page.
 
     Args:
         template: Name of a file of this package that extends page.html.j2.
+        filters: Of the template, besides Jinja's own.
         values: What it shows.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -19,4 +21,5 @@ def render(template: str, **values: Any) -> str:
     environment = Environment(
         autoescape=True, loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters.update(filters or {})
     return environment.get_template(template).render(**values) + "\n"

@@ -131,10 +131,24 @@ def check_budget(spec: ServiceSpec, flavor: str, size: int) -> None:
     Raises:
         BuildError: It is too large.
     """
-    field = "gpu_budget_mb" if flavor == "gpu" and spec.image.gpu_budget_mb else "budget_mb"
-    budget: int = getattr(spec.image, field)
-    if size > budget * 1_000_000:
+    budget = budget_of(spec, flavor)
+    if size > budget:
         raise BuildError(
-            f"image of {spec.name}: {size / 1e6:.1f} MB is over its budget of {budget} MB "
-            f"(image.{field} in services/{spec.name}/service.yaml)"
+            f"image of {spec.name}: {size / 1e6:.1f} MB is over its budget of {budget / 1e6:.0f} MB "
+            f"(image.{_budget_field(spec, flavor)} in services/{spec.name}/service.yaml)"
         )
+
+
+def budget_of(spec: ServiceSpec, flavor: str) -> int:
+    """The most bytes that a service's archive may have.
+
+    Args:
+        spec: The service.
+        flavor: cpu or gpu.
+    """
+    megabytes: int = getattr(spec.image, _budget_field(spec, flavor))
+    return megabytes * 1_000_000
+
+
+def _budget_field(spec: ServiceSpec, flavor: str) -> str:
+    return "gpu_budget_mb" if flavor == "gpu" and spec.image.gpu_budget_mb else "budget_mb"

@@ -1,0 +1,51 @@
+"""Functions that report on what the others did."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import dagger
+from dagger import Doc, dag, function
+
+from cowabungaai import release_page, release_report
+from cowabungaai.errors import ReleaseError
+from cowabungaai.functions.base import Base, ExitCode
+from cowabungaai.published import check_sha
+from cowabungaai.report import budget_of
+from cowabungaai.stack import NOT_BACKENDS
+
+
+class Reporting(Base):
+    """Reports."""
+
+    @function(cache="never")  # type: ignore[call-overload, untyped-decorator]  # overloads lack it
+    async def release_report(
+        self,
+        results: Annotated[
+            dagger.Directory,
+            Doc("What build-all, test-all, conformance, scan-all and so on left, in any folders below it"),
+        ],
+        sha: Annotated[str | None, Doc("The commit, 7 to 40 hexadecimal digits")] = None,
+        exit_code: ExitCode = 1,
+    ) -> dagger.Directory:
+        """What a release holds and what was proved of it: release-report.json, index.html for people."""
+        if sha is not None:
+            check_sha(sha, release=False)
+        catalog = (await self._project()).catalog
+        with tempfile.TemporaryDirectory() as folder:
+            await results.filter(include=["**/*.json"]).export(folder)
+            found = await anyio.to_thread.run_sync(release_report.collect, Path(folder))
+        budgets: dict[tuple[str, str], int] = {
+            (spec.name, flavor): budget_of(spec, flavor) for spec in catalog for flavor in spec.flavors
+        }
+        backends = [spec.name for spec in catalog if spec.kind not in NOT_BACKENDS]
+        report = release_report.judge(found, budgets, backends, sha, datetime.now(UTC))
+        if exit_code and report.state != "passed":
+            raise ReleaseError("\n".join([f"the release is {report.state}:", *report.problems]))
+        page = release_page.render(report, found.tests_passed)
+        output = dag.directory().with_new_file("release-report.json", report.model_dump_json(indent=2) + "\n")
+        return output.with_new_file("index.html", page)
