@@ -63,7 +63,7 @@ def test_mistakes_in_new_files_are_found_side_by_side(dagger: Run, repository: P
     only = [f"--only={name}" for name in (*MISTAKES, "uds", "actionlint", "services")]
     finished = dagger("call", "lint", "--repository", repository, *only)
     assert finished.returncode != 0
-    message = finished.stderr[finished.stderr.rindex("Error: ") :]
+    message = finished.stderr[finished.stderr.rindex("\nError: ") :]
     assert [start for start in expected if start not in message] == [], message
     assert "lint services" not in message
 

@@ -106,7 +106,7 @@ def check(rendering: Rendering, schemas: str, version: str) -> list[Finding]:
         options = ["--output-dir", folder, f"--kube-version={version}"]
         rendered = subprocess.run([*render, *options], capture_output=True, text=True, check=False)
         if rendered.returncode:
-            return [rendering.finding(rendered.stderr)]
+            return [rendering.finding(rendered.stderr.removeprefix("Error: "))]
         conform = ["kubeconform", "-strict", "-output=json", f"-schema-location={schemas}/{LAYOUT}", folder]
         checked = subprocess.run(conform, capture_output=True, text=True, check=False)
         if not checked.stdout:
