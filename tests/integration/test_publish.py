@@ -1,0 +1,236 @@
+"""Publishing with the real engine to a real registry, which asks for credentials and may be gone at any moment."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from faulty_registry import MANIFEST_TYPE, REQUEST_UNITS, Faults, Proxy, Registry, faulty, running_registry
+from harness import CHECKOUT, Run
+from vulnerability_fixture import Advisory, build
+
+from cowabunga import gotools
+
+HERE = Advisory("CVE-2099-0001", "zlib", "1:99.0-1")
+# What the database must know of, for a scan to mean anything; none of it is in the image in this version.
+ELSEWHERE = [Advisory("CVE-2099-0002", "nginx", "99.0-1"), Advisory("CVE-2099-0003", "no-such", "1.0", "PyPI", "LOW")]
+USER, PASSWORD = "robot", "pa55-that-nobody-may-see-7f3a"
+# A database, where the call must end before it comes to that.
+NEVER_READ = CHECKOUT / "README.md"
+SHA = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(scope="session")
+def clean_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database by which the image is without fault."""
+    return build(tmp_path_factory.mktemp("clean"), ELSEWHERE)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    """An empty registry."""
+    with running_registry(gotools.ensure("registry") / "registry", tmp_path / "registry") as running:
+        yield running
+
+
+@contextmanager
+def closed(registry: Registry, **faults: Any) -> Iterator[Proxy]:
+    """The registry behind a proxy that exchanges credentials for a token."""
+    with faulty(registry, Faults(credentials=(USER, PASSWORD), by_token=True, **faults)) as proxy:
+        yield proxy
+
+
+def arguments(proxy: Proxy, database: Path, *prefixes: str, function: str = "publish") -> list[str | Path]:
+    """A call that publishes to the proxy's registry, below these prefixes."""
+    port = proxy.port
+    service = ["--service", "repeater"] if function == "publish" else ["--services", "repeater,sdk"]
+    return [
+        *("call", "with-registry-auth", "--address", f"local:{port}", "--username", USER),
+        *("--secret", "env:REGISTRY_PASSWORD", function, *service, "--via", f"tcp://127.0.0.1:{port}"),
+        *("--registries", ",".join(f"local:{port}/{prefix}" for prefix in prefixes or ("team",))),
+        *("--sha", SHA, "--db", database),
+    ]
+
+
+@pytest.fixture(autouse=True)
+def password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The password where `dagger call` looks for it."""
+    monkeypatch.setenv("REGISTRY_PASSWORD", PASSWORD)
+
+
+@pytest.fixture
+def traces(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
+    """What the engine tells collectors of traces and logs."""
+    received: list[bytes] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            received.append(gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_address[1]}")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield received
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def publish(dagger: Run, folder: Path, *call: str | Path) -> tuple[dict[str, Any], str]:
+    """Publish: the report, and all that was printed."""
+    finished = dagger(*call, "export", "--path", folder)
+    assert finished.returncode == 0, finished.stderr
+    report: dict[str, Any] = json.loads((folder / "published.json").read_text())
+    return report, finished.stdout + finished.stderr
+
+
+def test_the_same_bytes_are_in_all_registries_and_the_password_is_nowhere(
+    dagger: Run, registry: Registry, clean_database: Path, tmp_path: Path, traces: list[bytes]
+) -> None:
+    with closed(registry) as proxy:
+        report, printed = publish(dagger, tmp_path / "out", *arguments(proxy, clean_database, "one", "two"))
+        (image,) = report["images"]
+        digest = image["digest"]
+        assert [gate["gate"] for gate in image["gates"]] == ["unit tests", "scan"]
+        assert registry.check_whole() == {f"{prefix}/repeater:{SHA}": digest for prefix in ("one", "two")}
+        references = [f"local:{proxy.port}/{prefix}/repeater@{digest}" for prefix in ("one", "two")]
+        assert [place["reference"] for place in image["places"]] == references
+        assert all(place["bytes_sent"] > 1_000_000 for place in image["places"])
+        listed = (tmp_path / "out" / "references.txt").read_text().splitlines()
+        assert listed == [reference.replace("@", f":{SHA}@") for reference in references]
+        assert all(reference in printed for reference in listed)
+        # What is there is not sent again; a release adds its tags.
+        again, more = publish(dagger, tmp_path / "again", *arguments(proxy, clean_database, "one"), "--release")
+    (second,) = again["images"]
+    assert second["digest"] == digest
+    assert second["places"][0]["bytes_sent"] < 100_000
+    assert sorted(name for name in registry.check_whole() if name.startswith("one/")) == [
+        f"one/repeater:{tag}" for tag in sorted([image["version"], SHA, "latest"])
+    ]
+    assert set(registry.tags().values()) == {digest}
+    manifest = registry.get(f"/v2/one/repeater/manifests/{digest}", headers={"Accept": MANIFEST_TYPE}).json()
+    assert {layer["mediaType"] for layer in manifest["layers"]} == {"application/vnd.oci.image.layer.v1.tar+zstd"}
+    config = registry.get(f"/v2/one/repeater/blobs/{manifest['config']['digest']}").text
+    assert "created_by" in config
+    files = "".join(file.read_text() for file in (tmp_path / "out").iterdir())
+    seen = b"".join(traces)
+    assert b"withMountedSecret" in seen, "the collector got no traces"
+    for where in (printed, more, config, json.dumps(manifest), files, registry.log.read_text()):
+        assert PASSWORD not in where
+    assert PASSWORD.encode() not in seen
+
+
+def failing(dagger: Run, *call: str | Path) -> str:
+    """What a call that must fail says."""
+    finished = dagger(*call)
+    assert finished.returncode != 0, finished.stdout
+    assert PASSWORD not in finished.stdout + finished.stderr
+    said: str = finished.stderr
+    return said
+
+
+def test_wrong_credentials_are_told_by_registry_before_anything_is_built(
+    dagger: Run, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGISTRY_PASSWORD", "another-word")
+    with closed(registry) as proxy:
+        said = failing(dagger, *arguments(proxy, NEVER_READ, "one", "two"))
+    for prefix in ("one", "two"):
+        address = f"local:{proxy.port}/{prefix}"
+        assert f"registry {address}: {address}/repeater: it refuses the credentials of user" in said
+    assert "another-word" not in said
+    assert registry.repositories() == []
+    assert {method for method, _ in proxy.seen} <= {"GET"}, "nothing was begun"
+
+
+def test_an_image_whose_unit_tests_fail_is_not_published(
+    dagger: Run, registry: Registry, clean_database: Path, sources: Path
+) -> None:
+    (sources / "services" / "repeater" / "tests" / "test_wrong.py").write_text("def test_wrong():\n    assert 1 == 2\n")
+    with closed(registry) as proxy:
+        call, *rest = arguments(proxy, clean_database)
+        said = failing(dagger, call, "--source", sources, *rest)
+    assert "nothing was published" in said
+    assert "repeater: unit tests of repeater failed in its image" in said
+    assert registry.repositories() == []
+
+
+def test_an_image_with_a_vulnerability_is_not_published_nor_are_others_with_it(
+    dagger: Run, registry: Registry, tmp_path: Path
+) -> None:
+    database = build(tmp_path / "database", [HERE, *ELSEWHERE])
+    with closed(registry) as proxy:
+        said = failing(dagger, *arguments(proxy, database, function="publish-all"))
+    assert "nothing was published" in said
+    assert HERE.id in said
+    assert registry.repositories() == []
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_registry_that_is_gone_in_the_middle_has_no_tag_without_blobs_and_the_next_run_finishes(
+    dagger: Run, registry: Registry, clean_database: Path, tmp_path: Path, seed: int
+) -> None:
+    dice = random.Random(seed)  # noqa: S311 - the same each time
+    # Past the two times that access is asked for, and before the last of the blobs.
+    with closed(registry, gone_after=20 * REQUEST_UNITS + dice.randrange(15_000_000)) as proxy:
+        said = failing(dagger, *arguments(proxy, clean_database))
+    assert f"registry local:{proxy.port}/team: local:{proxy.port}/team/repeater" in said
+    assert registry.check_whole() == {}
+    with closed(registry) as proxy:
+        report, _ = publish(dagger, tmp_path / "out", *arguments(proxy, clean_database, function="publish-all"))
+    assert registry.check_whole() == {f"team/{one['service']}:{SHA}": one["digest"] for one in report["images"]}
+    assert [one["service"] for one in report["images"]] == ["repeater", "sdk"]
+
+
+def test_an_unknown_registry_is_told_with_those_that_are_known(dagger: Run) -> None:
+    said = failing(dagger, "call", "publish", "--service=repeater", "--registries=quay", f"--sha={SHA}")
+    assert "no registry is named 'quay'; the registries are: ghcr (ghcr.io/awdemos/cowabungaai), " in said
+
+
+def test_manifests_get_the_digest_once(dagger: Run, tmp_path: Path) -> None:
+    image, digest = "ghcr.io/awdemos/cowabungaai/api", "sha256:" + "d" * 64
+    deployment = tmp_path / "deployment"
+    (deployment / "base").mkdir(parents=True)
+    pod = f"# ours\napiVersion: v1\nkind: Pod\nspec:\n    containers:\n    - image:  '{image}:0.1.0'  # pinned\n"
+    (deployment / "base" / "pod.yaml").write_text(pod)
+    (deployment / "base" / "kustomization.yaml").write_text(f"images:\n- {{name: {image}}}\n")
+    (deployment / "secret.yaml").write_text(f"a: {PASSWORD}\n---\n{pod}")
+    call = ("call", "update-manifests", "--repository", deployment, "--image", f"{image}:0.2.0@{digest}")
+    finished = dagger(*call, "export", "--path", deployment)
+    assert finished.returncode == 0, finished.stderr
+    assert PASSWORD not in finished.stdout + finished.stderr
+    changed = pod.replace(f"{image}:0.1.0", f"{image}:0.2.0@{digest}")
+    assert (deployment / "base" / "pod.yaml").read_text() == changed
+    assert (deployment / "secret.yaml").read_text() == f"a: {PASSWORD}\n---\n{changed}"
+    images = yaml.safe_load((deployment / "base" / "kustomization.yaml").read_text())["images"]
+    assert images == [{"name": image, "digest": digest}]
+    again = dagger(*call, "is-empty")
+    assert (again.returncode, again.stdout.strip()) == (0, "true"), again.stderr
+
+
+def test_every_way_to_send_leads_through_the_gates() -> None:
+    sending = [
+        path.name
+        for path in (CHECKOUT / "dagger/src/cowabungaai").rglob("*.py")
+        if ".publish(" in path.read_text() or '["push"' in path.read_text()
+    ]
+    assert sending == ["publish.py"]
