@@ -43,10 +43,11 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Registry:
-    """A registry that runs; `inside` looks at what lies in it."""
+    """A registry that runs, and what lies in it."""
 
     port: int
     log: Path
+    scheme: str = "http"
 
     @property
     def host(self) -> str:
@@ -55,7 +56,8 @@ class Registry:
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         """Ask the registry itself."""
-        return httpx.get(f"http://{self.host}{path}", trust_env=False, timeout=30, **options)
+        # Whether certificates are checked is for the program to show.
+        return httpx.get(f"{self.scheme}://{self.host}{path}", trust_env=False, timeout=30, verify=False, **options)  # noqa: S501
 
     def repositories(self) -> list[str]:
         """Names of all repositories."""
@@ -85,18 +87,18 @@ class Registry:
 
 
 @contextlib.contextmanager
-def running_registry(program: Path, folder: Path) -> Iterator[Registry]:
-    """A registry with its data in a folder."""
-    port = free_port()
+def running_registry(program: Path, folder: Path, tls: dict[str, str] | None = None) -> Iterator[Registry]:
+    """A registry with its data in a folder, by TLS where certificate and key are given."""
+    registry = Registry(free_port(), folder / "registry.log", "https" if tls else "http")
     folder.mkdir(parents=True, exist_ok=True)
     config = {
         "version": 0.1,
         "log": {"level": "warn"},
         "storage": {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": True}},
-        "http": {"addr": f"127.0.0.1:{port}"},
+        "http": {"addr": registry.host, **({"tls": tls} if tls else {})},
     }
     (folder / "config.yml").write_text(yaml.safe_dump(config))
-    log = folder / "registry.log"
+    log = registry.log
     with log.open("w") as sink:
         process = subprocess.Popen(
             [program, "serve", str(folder / "config.yml")], stdout=sink, stderr=subprocess.STDOUT, cwd=folder
@@ -107,10 +109,10 @@ def running_registry(program: Path, folder: Path) -> Iterator[Registry]:
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
                 with contextlib.suppress(httpx.TransportError):
-                    if httpx.get(f"http://127.0.0.1:{port}/v2/", trust_env=False).is_success:
+                    if registry.get("/v2/").is_success:
                         break
                 time.sleep(0.05)
-            yield Registry(port, log)
+            yield registry
         finally:
             process.terminate()
             process.wait(30)
@@ -122,6 +124,7 @@ class Faults:
 
     Attributes:
         gone_after: Units of traffic after which the registry is gone for good; see REQUEST_UNITS.
+        stuck_after: Units of traffic after which it takes nothing any more, and says nothing.
         chance: How likely a request fails, each in one of the ways.
         ways: 429, 503, or 0 for a connection that breaks.
         retry_after: Value of that header, with 429 and 503.
@@ -131,6 +134,7 @@ class Faults:
     """
 
     gone_after: int | None = None
+    stuck_after: int | None = None
     chance: float = 0.0
     ways: tuple[int, ...] = (429, 503, 0)
     retry_after: str | None = None
@@ -149,6 +153,7 @@ class Proxy:
     failures: int = 0
     seen: list[tuple[str, str]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    ended: threading.Event = field(default_factory=threading.Event)
 
     @property
     def host(self) -> str:
@@ -180,6 +185,7 @@ def faulty(registry: Registry, faults: Faults) -> Iterator[Proxy]:
         try:
             yield proxy
         finally:
+            proxy.ended.set()
             server.shutdown()
             thread.join()
 
@@ -217,6 +223,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _still_there(self, units: int) -> None:
         if not self.proxy.count(units):
+            raise _GoneError
+        stuck_after = self.proxy.faults.stuck_after
+        if stuck_after is not None and self.proxy.units > stuck_after:
+            self.proxy.ended.wait()
             raise _GoneError
 
     def _break(self) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
         yield running
 
 
-def layout(folder: Path, seed: int = 0) -> str:
+def layout(folder: Path, seed: int = 0, sizes: Sequence[int] = LAYER_SIZES) -> str:
     """Make an OCI layout with one image of bytes by chance; its digest."""
     dice = random.Random(seed)  # noqa: S311 - bytes of layers
 
@@ -47,7 +48,7 @@ def layout(folder: Path, seed: int = 0) -> str:
         return {"digest": f"sha256:{digest}", "size": len(content)}
 
     layer_type = "application/vnd.oci.image.layer.v1.tar+zstd"
-    layers = [{"mediaType": layer_type, **blob(dice.randbytes(size))} for size in LAYER_SIZES]
+    layers = [{"mediaType": layer_type, **blob(dice.randbytes(size))} for size in sizes]
     rootfs = {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]}
     config = blob(json.dumps({"architecture": "amd64", "os": "linux", "rootfs": rootfs}).encode())
     manifest = {
@@ -88,10 +89,31 @@ def request_for(
     return PushRequest(registries=registries, images=sent, **{"attempts": 2, "first_wait": 0.01, **options})
 
 
-def push(program: Path, request: PushRequest, *arguments: str) -> tuple[int, PushAnswer, str]:
+def with_tls(request: PushRequest) -> PushRequest:
+    """The request, with TLS for all registries."""
+    registries = [one.model_copy(update={"plain_http": False}) for one in request.registries]
+    return request.model_copy(update={"registries": registries})
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate for the loopback, and its key."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    making = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names]
+    subprocess.run([*making, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    return certificate, key
+
+
+def push(program: Path, request: PushRequest, *arguments: str, **variables: str) -> tuple[int, PushAnswer, str]:
     """Run the program: its status, its answer, and all that it printed."""
     ended = subprocess.run(
-        [program, *arguments], input=request.model_dump_json(), capture_output=True, text=True, timeout=120, check=False
+        [program, *arguments],
+        input=request.model_dump_json(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, **variables},
     )
     assert ended.stdout, ended.stderr
     return ended.returncode, PushAnswer.model_validate_json(ended.stdout), ended.stdout + ended.stderr
@@ -270,10 +292,37 @@ def test_check_sends_nothing(program: Path, registry: Registry, image: Sent) -> 
     assert registry.repositories() == []
 
 
+def test_a_registry_that_takes_nothing_any_more_is_given_up(program: Path, registry: Registry, tmp_path: Path) -> None:
+    folder = tmp_path / "large"
+    # More than the buffers between the two hold.
+    source = folder, layout(folder, sizes=(30_000_000,))
+    with faulty(registry, Faults(stuck_after=REQUEST_UNITS * 20)) as proxy:
+        started = time.monotonic()
+        code, answer, _ = push(program, request_for({"r": proxy.host}, {"api": source}, patience=1))
+    assert code == 1
+    assert "timed out" in only(answer).error
+    assert time.monotonic() - started < 20
+    assert registry.check_whole() == {}
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_registries_are_spoken_to_by_tls(program: Path, image: Sent, tmp_path: Path, trusted: bool) -> None:
+    certificate, key = self_signed(tmp_path)
+    source, environment = image(0), {"SSL_CERT_FILE": str(certificate)} if trusted else {}
+    tls = {"certificate": str(certificate), "key": str(key)}
+    with running_registry(gotools.ensure("registry") / "registry", tmp_path / "registry", tls) as registry:
+        request = with_tls(request_for({"r": registry.host}, {"api": source}, attempts=6))
+        code, answer, _ = push(program, request, **environment)
+        if trusted:
+            assert (code, only(answer).error) == (0, "")
+            assert registry.check_whole() == {f"r/api:{tag}": source[1] for tag in TAGS}
+        else:
+            assert code == 1
+            assert "certificate" in answer.refused[0]
+
+
 def test_plain_http_is_only_for_registries_that_are_named_so(program: Path, registry: Registry, image: Sent) -> None:
-    request = request_for({"r": registry.host}, {"api": image(0)})
-    strict = request.model_copy(update={"registries": [request.registries[0].model_copy(update={"plain_http": False})]})
-    code, answer, _ = push(program, strict)
+    code, answer, _ = push(program, with_tls(request_for({"r": registry.host}, {"api": image(0)})))
     assert code == 1
     assert answer.refused
     assert registry.repositories() == []

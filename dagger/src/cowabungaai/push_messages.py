@@ -60,6 +60,7 @@ class PushRequest(_Message):
         at_once: How many images are sent side by side, counted once for each registry.
         attempts: How often a request is made before its failure is told.
         first_wait: Before the second attempt, in seconds; each later wait is twice as long.
+        patience: How long a registry may not answer, or take nothing of what is sent, in seconds.
     """
 
     registries: list[PushRegistry]
@@ -67,6 +68,7 @@ class PushRequest(_Message):
     at_once: int = 4
     attempts: int = 6
     first_wait: float = 0.5
+    patience: float = 60
 
 
 class PushOutcome(_Message):

@@ -9,12 +9,14 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"golang.org/x/sys/unix"
 )
 
 // Registry is a registry and the credentials for it.
@@ -31,7 +33,7 @@ type Registry struct {
 // longestWait bounds what a registry may ask for by Retry-After.
 const longestWait = time.Minute
 
-// answerTime is how long a registry may take to answer; the largest of blobs are hashed before it does.
+// answerTime is how long a registry may take to answer after a blob; the largest of them are hashed before it does.
 const answerTime = 5 * time.Minute
 
 // errPermanent marks what another attempt would not mend.
@@ -42,9 +44,10 @@ type client struct {
 	auth     authn.Authenticator
 	backoff  remote.Backoff
 	network  http.RoundTripper
+	patience time.Duration
 }
 
-func newClient(registry Registry, attempts int, firstWait float64) (*client, error) {
+func newClient(registry Registry, attempts int, firstWait float64, patience time.Duration) (*client, error) {
 	auth := authn.Anonymous
 	if registry.PasswordFile != "" {
 		password, err := os.ReadFile(registry.PasswordFile)
@@ -56,8 +59,16 @@ func newClient(registry Registry, attempts int, firstWait float64) (*client, err
 			Password: strings.TrimSpace(string(password)),
 		})
 	}
+	// A peer that takes nothing for so long is gone, although nobody has said so.
+	control := func(_, _ string, connection syscall.RawConn) error {
+		var failure error
+		err := connection.Control(func(descriptor uintptr) {
+			failure = unix.SetsockoptInt(int(descriptor), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(patience.Milliseconds()))
+		})
+		return errors.Join(err, failure)
+	}
 	network := &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:           (&net.Dialer{Timeout: patience, KeepAlive: 30 * time.Second, Control: control}).DialContext,
 		ForceAttemptHTTP2:     true,
 		MaxIdleConnsPerHost:   16,
 		IdleConnTimeout:       90 * time.Second,
@@ -75,7 +86,7 @@ func newClient(registry Registry, attempts int, firstWait float64) (*client, err
 		Jitter:   0.5,
 		Steps:    attempts,
 	}
-	return &client{registry: registry, auth: auth, backoff: backoff, network: network}, nil
+	return &client{registry: registry, auth: auth, backoff: backoff, network: network, patience: patience}, nil
 }
 
 // Resolve gives the registry's credentials, for whatever part of it.
@@ -90,7 +101,7 @@ func (c *client) repository(path string) (name.Repository, error) {
 }
 
 func (c *client) metered(meter *meter) http.RoundTripper {
-	return &meteredTransport{inner: c.network, meter: meter, plainHTTP: c.registry.PlainHTTP}
+	return &meteredTransport{inner: c.network, meter: meter, plainHTTP: c.registry.PlainHTTP, patience: c.patience}
 }
 
 // check begins an upload and gives it up: some registries grant tokens to those who may not write.

@@ -30,6 +30,8 @@ type Request struct {
 	Attempts int `json:"attempts"`
 	// FirstWait is how long to wait before the second attempt, in seconds.
 	FirstWait float64 `json:"first_wait"`
+	// Patience is how long a registry may not answer, or take nothing of what is sent, in seconds.
+	Patience float64 `json:"patience"`
 }
 
 // Image is one image in an OCI layout, and the places that it goes to.
@@ -104,12 +106,13 @@ func run(ctx context.Context, checkOnly bool) (*Answer, error) {
 	if err := decoder.Decode(&request); err != nil {
 		return nil, fmt.Errorf("the request is not as expected: %w", err)
 	}
-	if request.AtOnce < 1 || request.Attempts < 1 || request.FirstWait <= 0 {
-		return nil, errors.New("at_once and attempts must be 1 or more, first_wait more than 0")
+	if request.AtOnce < 1 || request.Attempts < 1 || request.FirstWait <= 0 || request.Patience <= 0 {
+		return nil, errors.New("at_once and attempts must be 1 or more, first_wait and patience more than 0")
 	}
+	patience := time.Duration(request.Patience * float64(time.Second))
 	clients := map[string]*client{}
 	for _, registry := range request.Registries {
-		made, err := newClient(registry, request.Attempts, request.FirstWait)
+		made, err := newClient(registry, request.Attempts, request.FirstWait, patience)
 		if err != nil {
 			return nil, err
 		}

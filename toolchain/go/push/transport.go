@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,7 +20,11 @@ type meteredTransport struct {
 	inner     http.RoundTripper
 	meter     *meter
 	plainHTTP bool
+	patience  time.Duration
 }
+
+// errSilent is told where a registry does not answer.
+var errSilent = errors.New("timed out waiting for an answer")
 
 func (t *meteredTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	// The library asks both ways where it deems an address private: the wrong one is answered here.
@@ -31,7 +37,7 @@ func (t *meteredTransport) RoundTrip(request *http.Request) (*http.Response, err
 		counted.Body = &countedBody{request.Body, t.meter}
 		request = counted
 	}
-	response, err := t.inner.RoundTrip(request)
+	response, err := t.answered(request)
 	if err != nil {
 		t.meter.failed.Add(1)
 		return response, err
@@ -46,6 +52,21 @@ func (t *meteredTransport) RoundTrip(request *http.Request) (*http.Response, err
 		}
 	}
 	return response, nil
+}
+
+// answered waits for an answer: while a blob is stored as long as answerTime, after the blob; else as long as patience.
+func (t *meteredTransport) answered(request *http.Request) (*http.Response, error) {
+	if request.Method == http.MethodPatch || request.Method == http.MethodPut {
+		return t.inner.RoundTrip(request)
+	}
+	ctx, cancel := context.WithCancelCause(request.Context())
+	timer := time.AfterFunc(t.patience, func() { cancel(errSilent) })
+	defer timer.Stop()
+	response, err := t.inner.RoundTrip(request.WithContext(ctx))
+	if err != nil && errors.Is(context.Cause(ctx), errSilent) {
+		err = errSilent
+	}
+	return response, err
 }
 
 // retryAfter reads a Retry-After header, seconds or a date as in RFC 9110, section 10.2.3; 0 where it says nothing.
