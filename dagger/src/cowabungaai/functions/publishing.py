@@ -12,10 +12,12 @@ from dagger import Doc, dag, field, function, object_type
 from cowabungaai import gates, registries
 from cowabungaai.functions.base import Base, Flavor, Service
 from cowabungaai.functions.scanning import (
+    DatabaseCache,
     DatabaseFile,
     DatabasePassword,
     DatabaseReference,
     DatabaseUser,
+    DatabaseVia,
     IgnoreFile,
     MaxAge,
     Severity,
@@ -25,6 +27,7 @@ from cowabungaai.publish import Credentials, Targets, check_targets, push
 from cowabungaai.published import PublishReport, check_sha, tags_of
 from cowabungaai.scan_run import Settings
 from cowabungaai.sources import Project
+from cowabungaai.vulnerability_db import CACHE
 
 Registries = Annotated[
     list[str] | None,
@@ -81,11 +84,13 @@ class Publishing(Base):
         db_ref: DatabaseReference = None,
         db_username: DatabaseUser = None,
         db_password: DatabasePassword = None,
+        db_via: DatabaseVia = None,
+        db_cache: DatabaseCache = CACHE,
         max_db_age: MaxAge = "7d",
     ) -> dagger.Directory:
         """Send an image to registries once its unit tests and scan have passed: published.json, references.txt."""
         database = (db, db_ref, db_username, db_password, max_db_age)
-        settings = await scan_settings(severity, ignore_file, 1, database)
+        settings = await scan_settings(severity, ignore_file, 1, database, via=db_via, cache=db_cache)
         targets = self._targets(registries, via)
         project = await self._project()
         return await _publish(project, [service], flavor, targets=targets, settings=settings, sha=sha, release=release)
@@ -106,11 +111,13 @@ class Publishing(Base):
         db_ref: DatabaseReference = None,
         db_username: DatabaseUser = None,
         db_password: DatabasePassword = None,
+        db_via: DatabaseVia = None,
+        db_cache: DatabaseCache = CACHE,
         max_db_age: MaxAge = "7d",
     ) -> dagger.Directory:
         """Send the images of all services to registries; nothing is sent unless every one has passed tests and scan."""
         database = (db, db_ref, db_username, db_password, max_db_age)
-        settings = await scan_settings(severity, ignore_file, 1, database)
+        settings = await scan_settings(severity, ignore_file, 1, database, via=db_via, cache=db_cache)
         targets = self._targets(registries, via)
         project = await self._project()
         names = services or project.catalog.with_flavor(flavor)
