@@ -154,6 +154,15 @@ def test_the_bytes_arrive_as_they_are_and_are_not_sent_twice(program: Path, regi
     assert only(second).tags == TAGS
 
 
+def test_what_images_share_is_sent_once(program: Path, registry: Registry, image: Sent) -> None:
+    source = image(0)
+    request = request_for({"r": registry.host}, {"api": source, "repeater": source}, at_once=1)
+    code, answer, _ = push(program, request)
+    first, second = answer.outcomes
+    assert (code, first.bytes_sent > sum(LAYER_SIZES), second.bytes_sent < 5000) == (0, True, True)
+    assert registry.check_whole() == {f"r/{name}:{tag}": source[1] for name in ("api", "repeater") for tag in TAGS}
+
+
 def total_traffic(program: Path, image: tuple[Path, str], tmp_path: Path) -> int:
     """Units of an undisturbed push."""
     with (

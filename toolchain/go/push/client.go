@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -45,6 +46,8 @@ type client struct {
 	backoff  remote.Backoff
 	network  http.RoundTripper
 	patience time.Duration
+	// sent is which repository has a blob: v1.Hash to name.Repository.
+	sent sync.Map
 }
 
 func newClient(registry Registry, attempts int, firstWait float64, patience time.Duration) (*client, error) {

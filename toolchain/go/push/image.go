@@ -34,7 +34,7 @@ func (c *client) push(ctx context.Context, meter *meter, image Image, place Plac
 	if err != nil {
 		return c.wrap(place.Repository, err)
 	}
-	if err := upload(ctx, pusher, repository, source); err != nil {
+	if err := c.upload(ctx, pusher, repository, source); err != nil {
 		return c.wrap(place.Repository, err)
 	}
 	if err := pusher.Put(ctx, repository.Digest(image.Digest), source); err != nil {
@@ -69,7 +69,7 @@ func read(image Image) (v1.Image, error) {
 	return folder.Image(digest)
 }
 
-func upload(ctx context.Context, pusher *remote.Pusher, repository name.Repository, source v1.Image) error {
+func (c *client) upload(ctx context.Context, pusher *remote.Pusher, repository name.Repository, source v1.Image) error {
 	blobs, err := source.Layers()
 	if err != nil {
 		return err
@@ -81,7 +81,24 @@ func upload(ctx context.Context, pusher *remote.Pusher, repository name.Reposito
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(blobsAtOnce)
 	for _, blob := range append(blobs, config) {
-		group.Go(func() error { return pusher.Upload(ctx, repository, blob) })
+		group.Go(func() error { return c.uploadBlob(ctx, pusher, repository, blob) })
 	}
 	return group.Wait()
+}
+
+// uploadBlob sends a blob, or has the registry take it from another repository that it was sent to before: services share
+// their lowest layers.
+func (c *client) uploadBlob(ctx context.Context, pusher *remote.Pusher, repository name.Repository, blob v1.Layer) error {
+	digest, err := blob.Digest()
+	if err != nil {
+		return err
+	}
+	if sent, there := c.sent.Load(digest); there {
+		blob = &remote.MountableLayer{Layer: blob, Reference: sent.(name.Repository).Digest(digest.String())}
+	}
+	if err := pusher.Upload(ctx, repository, blob); err != nil {
+		return err
+	}
+	c.sent.LoadOrStore(digest, repository)
+	return nil
 }
