@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import uuid
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -22,7 +23,6 @@ NOT_HERE = Advisory("CVE-2099-0002", "nginx", "99.0-1")
 IN_PYTHON = Advisory("CVE-2099-0003", "grpcio", "99.0.0", "PyPI", "MODERATE")
 IN_GO = Advisory("CVE-2099-0004", "github.com/aquasecurity/trivy", "99.0.0", "Go", "LOW")
 ALL = [HERE, NOT_HERE, IN_PYTHON, IN_GO]
-CACHE = "--db-cache=cowabungaai-trivy-test"
 # Keys of the right form that nobody ever had, in two parts, so that no scanner takes them for real ones here.
 KEYS = {"aws-access-key-id": "AKIA" + "Q3ZJ7XW2MNB5TRLC", "github-pat": "ghp_" + "k2Jd8sLq0ZxVb5NmWc7RtYf3HgPa9EuTi1Xo"}
 Scan = Callable[..., dict[str, Any]]
@@ -146,13 +146,15 @@ def test_a_file_that_is_no_database_fails(dagger: Run, tmp_path: Path) -> None:
 
 
 def test_a_database_comes_from_a_mirror_and_is_kept(dagger: Run, database: Path, tmp_path: Path) -> None:
+    # A volume that holds a young database already would not ask the mirror.
+    cache = f"--db-cache=cowabungaai-trivy-test-{uuid.uuid4()}"
     with running_registry(gotools.ensure("registry") / "registry", tmp_path / "registry") as registry:
         push(database, registry.host, "mirror/trivy-db")
         via = ["--db-via", f"tcp://{registry.host}", "--db-ref"]
         reference = f"local:{registry.port}/mirror/trivy-db:2"
-        told = failing(dagger, "scan", "--service", "repeater", CACHE, *via, reference)
+        told = failing(dagger, "scan", "--service", "repeater", cache, *via, reference)
         assert re.search(rf"HIGH +vulnerability +{HERE.id}", told), told
-    told = failing(dagger, "scan", "--service", "repeater", CACHE)
+    told = failing(dagger, "scan", "--service", "repeater", cache)
     assert re.search(rf"HIGH +vulnerability +{HERE.id}", told), "the cache volume alone is enough"
 
 
