@@ -216,6 +216,12 @@ def test_rows_of_zarfs_table_are_told_with_their_lines(row: str, line: int) -> N
     assert found.message.endswith(row.rpartition("| ")[2])
 
 
+def test_what_zarf_cannot_read_is_told_with_its_line() -> None:
+    output = "2026-01-01 ERR [24:4] sequence end token not found\n  23 | a\n> 24 | x: [\n"
+    assert str(zarf_lint.unreadable("zarf.yaml", output)) == "zarf.yaml:24: sequence end token not found"
+    assert str(zarf_lint.unreadable("zarf.yaml", "ERR no\n")) == "zarf.yaml:1: ERR no"
+
+
 def test_files_that_a_package_lacks_are_found(package: Path) -> None:
     text = ZARF.replace("localPath: chart", "localPath: charts")
     found = [str(one) for one in zarf_lint.missing_files("zarf.yaml", text, package)]

@@ -18,6 +18,8 @@ PACKAGES = "packages/*/zarf.yaml"
 ROW = re.compile(r"^\s*(?:Error|Warning)\s+\|\s(?P<path>\S*)\s*\|\s(?P<message>.*?)\s*$")
 # Set by the pipeline when it makes a package.
 TEMPLATE = re.compile(r"###ZARF_PKG_TMPL_(\w+)###")
+# Of what cannot be read at all zarf tells line and column before the reason.
+UNREADABLE = re.compile(r"\[(?P<line>\d+):\d+\] (?P<reason>.*)")
 UNKNOWN = re.compile(r"Additional property (\S+) is not allowed")
 
 
@@ -54,6 +56,17 @@ def missing_files(file: str, text: str, folder: Path) -> Iterator[Finding]:
                     yield Finding(file, line, f"no such file: {name}")
 
 
+def unreadable(file: str, output: str) -> Finding:
+    """Why zarf could not read a package.
+
+    Args:
+        file: Path of its zarf.yaml.
+        output: What zarf says of errors.
+    """
+    place = UNREADABLE.search(output)
+    return Finding(file, int(place["line"]), place["reason"]) if place else Finding(file, 1, output.strip())
+
+
 def check(path: Path) -> list[Finding]:
     """Lint a package.
 
@@ -61,12 +74,13 @@ def check(path: Path) -> list[Finding]:
         path: Of its zarf.yaml.
     """
     file, text = str(path), path.read_text()
-    values = [f"--set={name}=0" for name in sorted(set(TEMPLATE.findall(text)))]
+    # Zarf wants them set, and has rules for names of images; what still is a placeholder is left alone.
+    values = [f"--set={name}=###ZARF_PKG_TMPL_{name}###" for name in sorted(set(TEMPLATE.findall(text)))]
     command = ["zarf", "dev", "lint", str(path.parent), "--no-color", *values]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     found = list(findings_of(file, text, finished.stdout))
     if finished.returncode:
-        return found or [Finding(file, 1, finished.stderr.strip())]
+        return found or [unreadable(file, finished.stderr)]
     return [*found, *missing_files(file, text, path.parent)]
 
 
