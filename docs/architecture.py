@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Draws architecture.svg, the README's picture of how it all hangs together.
 
 `python docs/architecture.py` writes the file anew. It needs nothing besides Python, and the picture needs no network:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether a `dagger` command line asks for functions and arguments that the module has; told without an engine."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which Debian packages the runtime root is made of."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A service.yaml is checked, and its mistakes are told where they are."""
 
 from __future__ import annotations

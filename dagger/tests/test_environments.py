@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Environments: what environments.yaml may say, and what follows for a service."""
 
 from __future__ import annotations

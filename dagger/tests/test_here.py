@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a machine may lack, told from what is wrong."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The table of checks, and what the check of the lock files finds."""
 
 from __future__ import annotations

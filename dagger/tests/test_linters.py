@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the programs of `lint` find in files, without the tools that some of them ask."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Digests in manifests: what is found by structure, what is left alone, down to the byte."""
 
 from __future__ import annotations

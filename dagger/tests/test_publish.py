@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Publishing: where to, by which tags, and that nothing gets there without tests and scan."""
 
 from __future__ import annotations

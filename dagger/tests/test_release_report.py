@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The report of a release: what it reads, when it passes, and its page."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reading OCI archives, and the size budget."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is scanned again of a published.json."""
 
 from __future__ import annotations

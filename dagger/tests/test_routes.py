@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The gateway's lines for backends, decided without an engine."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bills of materials: what is expected in them, what is missing, and the same bytes for the same image."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The vulnerability database: its age, its metadata, and how it is taken out of archives and folders."""
 
 from __future__ import annotations

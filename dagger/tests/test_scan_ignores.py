@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Findings in Trivy's report, the ignore file, and what is left when the one is taken from the other."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether Trivy really looked, what a scan says in the end, and its page."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the pipeline decides of packages without an engine."""
 
 from __future__ import annotations

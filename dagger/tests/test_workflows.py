@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Workflows of GitHub Actions call what the module has, and keep to the rules; the rules find what is wrong."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every workflow of GitHub Actions must keep to; actionlint knows the rest."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The committed picture is the one that its source draws, and it stands alone."""
 
 from __future__ import annotations

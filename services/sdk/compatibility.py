@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether a contract still serves those who use its last release: what generate.py --check-compatible finds.
 
 Compared are the descriptors that protoc makes. Additions are free; what a client or a backend of the last release sends

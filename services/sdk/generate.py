@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Generates the Python stubs of the protobuf contract, and guards it: `python services/sdk/generate.py [--check]`.
 
 Needs grpcio-tools (requirements-test.lock pins it); the stubs themselves do not.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Puts a model together from wheels: `python place_model.py MODEL_JSON WHEELS TARGET`.
 
 MODEL_JSON holds what a service.yaml says below `model`, WHEELS is a folder of wheels, TARGET the folder to make: the

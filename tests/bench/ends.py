@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a benchmark ends: a failure or Ctrl-C is one message and the launcher's exit code."""
 
 from __future__ import annotations

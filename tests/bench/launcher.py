@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs the launcher of a checkout as a person would, with its output in a log."""
 
 from __future__ import annotations

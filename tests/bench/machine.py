@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the machine is, and which versions did the work."""
 
 from __future__ import annotations

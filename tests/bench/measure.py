@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Takes the measures. Each function takes one, or one kind, and says in its note what is counted."""
 
 from __future__ import annotations

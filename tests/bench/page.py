@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page: charts and figures of a report in one file that needs no network."""
 
 from __future__ import annotations

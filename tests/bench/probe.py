@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CPU time and memory of processes, as the kernel tells them. Standard library only: the native client uses it too."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Starts what is measured, waits until it answers, and ends all of it whatever happens."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a benchmark found: its measures, the machine it ran on, and how it compares with an earlier one."""
 
 from __future__ import annotations

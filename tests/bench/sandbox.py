@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Places of the benchmark's own: an engine with an empty cache, and a copy of the checkout that may be changed."""
 
 from __future__ import annotations

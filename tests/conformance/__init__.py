@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Conformance: the official client against a gateway, whatever model is behind it."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Requests that the tests share, and what holds for every answer to them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The gateway under test, and the clients that ask it."""
 
 from __future__ import annotations

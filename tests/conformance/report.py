@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What passed, failed and was skipped, by endpoint: what is written where COWABUNGAAI_REPORT says."""
 
 from __future__ import annotations

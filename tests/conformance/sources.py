@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The gateway and a backend as plain processes from the sources, for runs without a gateway of one's own."""
 
 from __future__ import annotations

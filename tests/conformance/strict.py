@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Holds every answer against the client's own models, strictly: the client itself takes whatever it gets.
 
 It works below the client, on what goes over the wire, so that no conversion hides a wrong type.

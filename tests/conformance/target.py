@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the suite is run against: from the environment, or started from the sources."""
 
 from __future__ import annotations

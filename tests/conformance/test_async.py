@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The official client for asyncio: each endpoint once, streams, errors, and many at a time."""
 
 from __future__ import annotations

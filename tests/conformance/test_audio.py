@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """audio/transcriptions and audio/translations: response formats, timestamps, streams."""
 
 from __future__ import annotations

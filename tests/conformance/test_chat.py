@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """chat/completions: roles, content parts and parameters, where no tool is called and nothing is streamed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """chat/completions: what the repeater answers, to the letter."""
 
 from __future__ import annotations

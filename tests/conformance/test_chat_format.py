@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """chat/completions: answers in JSON, with and without a schema."""
 
 from __future__ import annotations

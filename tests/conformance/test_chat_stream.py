@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """chat/completions: streams."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """chat/completions: tools, the forms of tool_choice, and conversations that go on after a call."""
 
 from __future__ import annotations

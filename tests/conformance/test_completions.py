@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """completions: prompts, parameters, log probabilities, streams."""
 
 from __future__ import annotations

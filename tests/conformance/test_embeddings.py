@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """embeddings: forms of the input, dimensions, encodings, order, usage."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What only a real model can show: answers, formats, tools, stops, seeds, spoken words, texts that mean alike.
 
 `speech.ogg` was made by espeak-ng from SPOKEN.

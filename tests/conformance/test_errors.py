@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every class of error that the client knows, as the gateway makes it raise one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What must never end a service: too many clients, clients that leave, prompts and recordings without end.
 
 `silence.flac` is two hours of digital silence, 8000 samples a second.

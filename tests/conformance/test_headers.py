@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Headers of answers, health, and that both prefixes are alike."""
 
 from __future__ import annotations

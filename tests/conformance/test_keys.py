@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """auth: the life of an API key, its limits, and who am I."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """models: the list, and one by its name."""
 
 from __future__ import annotations

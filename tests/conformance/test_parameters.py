@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every wrong, unsupported or unknown parameter is refused by its name, in the client's BadRequestError."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mistakes that other gateways made and their users met: one test each, named for what was wrong there."""
 
 from __future__ import annotations

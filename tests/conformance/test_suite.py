@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The suite itself: its strictness is strict, and its report counts."""
 
 from __future__ import annotations

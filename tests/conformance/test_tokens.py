@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tokens/count, an endpoint of our own."""
 
 from __future__ import annotations

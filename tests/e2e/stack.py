@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The stack under test, as its environment describes it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Migrations on a filled PostgreSQL, while both replicas serve."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What replicas of the gateway share by their database."""
 
 from __future__ import annotations

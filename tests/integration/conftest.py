@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The real thing: the real engine, the real dagger CLI, images as built."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real registry on the loopback, and a proxy in front of it that fails as networks and registries do.
 
 The proxy can ask for credentials, by Basic or by tokens, answer 429 or 503, break connections, and be gone for good

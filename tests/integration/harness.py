@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the integration tests share: how programs are run, and what build-all leaves."""
 
 from __future__ import annotations

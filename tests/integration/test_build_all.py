@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The main job: build-all gives archives and a report that are what they say."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a module's author takes for granted: images by name, packages, the machine's certificate authorities."""
 
 from __future__ import annotations

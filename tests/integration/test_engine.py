@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The engine on a cache of its own: what it leaves alone, how it ends, how it recovers."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The images under the conditions of a cluster, and the base images that they are built on."""
 
 from __future__ import annotations

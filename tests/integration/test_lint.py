@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`dagger call lint` and `dagger check` with the tools that the engine compiles, on mistakes in new files."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The module, through the real `dagger functions` and `dagger call`."""
 
 from __future__ import annotations

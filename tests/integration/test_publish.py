@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Publishing with the real engine to a real registry, which asks for credentials and may be gone at any moment."""
 
 from __future__ import annotations

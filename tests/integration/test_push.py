@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The program that sends images, against a real registry that is gone, busy or broken."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scans and bills of materials, by the real Trivy, with small databases that the official builder made."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The built images as services, and the official client that talks to them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is proved of the whole stack: with PostgreSQL, and under load."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python3 -m load FOLDER THRESHOLDS`: ask, measure, and write load.json and a page for each scenario into FOLDER.
 
 Variables: COWABUNGAAI_URL, of the gateway; COWABUNGAAI_API_KEY, with the scope admin; COWABUNGAAI_MODEL; and

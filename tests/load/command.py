@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Asks, measures, and writes load.json and a page for each scenario."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What thresholds.yaml says, and what a measurement breaks of it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the clients of each scenario ask, and when an answer counts as right."""
 
 from __future__ import annotations

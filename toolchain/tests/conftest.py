@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every test has a cache of its own; the real one stays as it is."""
 
 from __future__ import annotations

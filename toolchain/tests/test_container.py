@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What our containers may and may not."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lock files of the images made from Debian packages."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the launcher asks of a long run of dagger, and what it shows of it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models on the machine: fetched from wheels, checked, added by hand, and given to the services that serve them."""
 
 from __future__ import annotations

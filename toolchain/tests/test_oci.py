@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The same files give the same bytes."""
 
 from __future__ import annotations

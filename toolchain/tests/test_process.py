@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Failures of other programs are told by their cause."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The runtime of Python modules follows the official one's rules."""
 
 from __future__ import annotations

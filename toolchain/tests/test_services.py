@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A service runs from its sources, in an environment that holds what its lock file names."""
 
 from __future__ import annotations

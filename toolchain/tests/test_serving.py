@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The key of `./cowabunga serve`: who can read it, and how long it is there."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cache entries appear whole or not at all, whatever happens meanwhile."""
 
 from __future__ import annotations

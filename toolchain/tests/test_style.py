@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The checks of `dagger call lint` without an engine, each in a copy that holds only what it says that it needs."""
 
 from __future__ import annotations
@@ -93,12 +94,12 @@ def test_check_finds_nothing(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("ruff", (REPEATER, '"""', 'import os\n"""'), f"{REPEATER}:1:8: F401"),
+        ("ruff", (REPEATER, '"""', 'import os\n"""'), f"{REPEATER}:2:8: F401"),
         ("ruff", (REPEATER, '"""', '  \n"""'), f"{REPEATER}:1:1: unformatted"),
-        ("mypy services/repeater", (REPEATER, '"""', 'wrong: int = "one"\n"""'), f"{REPEATER}:1: error: "),
+        ("mypy services/repeater", (REPEATER, '"""', 'wrong: int = "one"\n"""'), f"{REPEATER}:2: error: "),
         ("stubs", (CHAT, "message ", "message Unknown {}\nmessage "), "stale: chat_pb2.py\n"),
         ("contract", (CHAT, "bytes data = 1;", "bytes data = 9;"), "field data was renumbered from 1 to 9"),
-        ("locks", (SDK_LOCK, "grpcio==", "grpc=="), "services/sdk/pyproject.toml:13: grpcio>="),
+        ("locks", (SDK_LOCK, "grpcio==", "grpc=="), "services/sdk/pyproject.toml:14: grpcio>="),
     ],
 )
 def test_a_mistake_is_found(name: str, change: tuple[str, str, str], message: str, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CowabungaAI's pipeline: builds, tests and packages every inference service."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Makes the root file system on which every service's image stands: pinned Debian packages, unpacked, nothing run.
 
 Runs as a program inside a container that has apt: assemble.py REQUEST_JSON LOCK ROOT DRIFT_FILE

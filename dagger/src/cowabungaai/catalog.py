@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The catalog of services: what `services/*/service.yaml` says, checked."""
 
 from __future__ import annotations

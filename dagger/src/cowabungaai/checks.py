@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs a service's unit tests inside its image, as built."""
 
 from __future__ import annotations

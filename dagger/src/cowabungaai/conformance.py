@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs the conformance suite, with the official client, against the gateway in front of a service."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Updates a deployment repository: reads its manifests, sets digests, tells what was done."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Environments that services are deployed to: what environments.yaml says of each, and what follows for a service."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The module's exception family; the message names the input, what was expected, and what to do."""
 
 

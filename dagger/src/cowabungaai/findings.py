@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What may not be in an image or in the sources, and how much of it there is."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an image must pass before it may be published; there is no other way to get an approved one."""
 
 from __future__ import annotations

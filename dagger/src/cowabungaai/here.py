@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a build takes that not every machine has: room on the disk, and wheels that a mirror has."""
 
 from __future__ import annotations

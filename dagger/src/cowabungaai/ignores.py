@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Findings that are accepted for a time: security/ignore.yaml, and what is left when they are taken away."""
 
 from __future__ import annotations

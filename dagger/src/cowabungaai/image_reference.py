@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """References to images, as manifests and registries write them."""
 
 from __future__ import annotations

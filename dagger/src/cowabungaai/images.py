@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Builds the services' images: wheels in one stage, a final stage with neither pip, shell nor package manager."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs the suite of the whole stack: the gateway twice, a backend and PostgreSQL, as services of the engine."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Removes what an image does not need of installed packages: `python leave_out.py FOLDER GLOB...`.
 
 Needs nothing but Python's standard library: the pipeline runs it in a container. A package's own list of its files

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs the load test against the gateway in front of a service, and holds it to its limits."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The module's object, of which `dagger call build-all`, `dagger call test --service api` and so on are functions."""
 
 from __future__ import annotations

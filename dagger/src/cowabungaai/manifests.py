@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sets image digests in Kubernetes manifests and kustomize files, by their structure."""
 
 from __future__ import annotations

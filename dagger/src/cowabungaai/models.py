@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models for tests and for the stack: those that services name in their service.yaml, and those that people bring.
 
 A folder of models holds `<service>/<id>/`, each with its manifest.json, as `./cowabunga models` makes it.

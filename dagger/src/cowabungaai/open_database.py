@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Takes a vulnerability database out of an archive or a cache, and looks what it knows: in a container, by itself.
 
     open_database.py ARCHIVE|FOLDER OUT     puts trivy.db and metadata.json into OUT

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Makes Zarf packages straight from the built images, without a registry."""
 
 from __future__ import annotations

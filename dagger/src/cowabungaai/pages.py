@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pages that people read: one HTML file each that opens without a network, in light and dark, wide and narrow."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sends approved images to registries, by the push program in a container."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What publishing is to do, and what it did: tags, requests to the push program, the report."""
 
 from __future__ import annotations

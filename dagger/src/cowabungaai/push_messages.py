@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the pipeline and the push program (toolchain/go/push) tell each other."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs of pytest in a container: what they leave, and what is told where tests failed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Registries that images go to: those of registries.yaml by name, others by host and prefix."""
 
 from __future__ import annotations

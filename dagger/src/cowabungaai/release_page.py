@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page of a release: what was built, tested, scanned and published, and how long it took."""
 
 from __future__ import annotations

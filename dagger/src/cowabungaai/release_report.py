@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The report of a release: what the other functions left, held together and judged."""
 
 from __future__ import annotations

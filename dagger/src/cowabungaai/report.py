@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The build report: what was built, how large it is, how long it took."""
 
 from __future__ import annotations

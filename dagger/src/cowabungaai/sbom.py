@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether a software bill of materials names all that is in an image: Debian's packages, and Python's."""
 
 from __future__ import annotations

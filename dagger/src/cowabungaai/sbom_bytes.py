@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bills of materials without what chance and the clock put into them: the same bytes for the same image."""
 
 from __future__ import annotations

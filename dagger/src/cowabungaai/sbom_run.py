@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Makes the bills of materials of images, and holds them against what went into the image."""
 
 from __future__ import annotations

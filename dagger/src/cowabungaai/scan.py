@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs Trivy on images and on the source tree, without a network, and looks whether it really could look."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Charts as Trivy must see them: rendered with the values with which they are installed.
 
 A chart that wants a value which has no default is passed over by Trivy in silence; here that is an error.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page of a scan: one HTML file that opens without a network, in light and dark, wide and narrow."""
 
 from __future__ import annotations

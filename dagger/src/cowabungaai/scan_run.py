@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A scan from its arguments to its reports."""
 
 from __future__ import annotations

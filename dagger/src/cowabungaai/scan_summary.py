@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a scan says in the end: summary.json, the message of a failure, and what the page shows."""
 
 from __future__ import annotations

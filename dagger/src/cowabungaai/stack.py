@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The whole stack as services: the gateway, bound to the backends that answer its models."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Steps of the pipeline: a span that people see while it runs, and a failure that says which step and what happened."""
 
 from __future__ import annotations

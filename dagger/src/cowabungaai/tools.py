@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tools inside the pipeline: built by the engine from the same pinned Go modules as on the machine."""
 
 from __future__ import annotations

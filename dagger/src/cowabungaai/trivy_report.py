@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trivy's JSON report, as far as it is read here; the rest of it stays as it is."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stages of an image's build that hold Python packages: those of a lock file, and the services' own."""
 
 from __future__ import annotations

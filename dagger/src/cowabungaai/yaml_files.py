@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads YAML files that people write into pydantic models; what is wrong is told with file, line and field."""
 
 from __future__ import annotations

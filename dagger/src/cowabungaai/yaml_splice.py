@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Changes scalars of YAML documents by their place in the structure; every other character stays as it is."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """UDS bundles against the schema that uds-cli publishes: `bundles.py uds.schema.json`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The charts of packages, and how each is rendered."""
 
 from __future__ import annotations

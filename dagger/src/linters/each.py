@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs a program with all files of some names as its last arguments: `each.py PATTERN... -- PROGRAM ARGUMENT...`.
 
 Where there is no such file nothing runs, and nothing is wrong.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`helm lint --strict` of every chart with its values, each finding with its file and line."""
 
 from __future__ import annotations

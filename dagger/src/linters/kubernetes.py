@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What charts render against Kubernetes' own schemas, by helm and kubeconform: `kubernetes.py swagger.json go.mod`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """JSON schemas of Kubernetes' kinds, out of its OpenAPI file.
 
 A file for each kind, `<kind>-<group>-<version>.json` in lower case with the group's first part, as kubeconform looks

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether every source file of ours begins with its licence, and every distribution names it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Relative links and anchors of Markdown documents, by lychee without a network."""
 
 from __future__ import annotations

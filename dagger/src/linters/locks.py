@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether services' lock files hold what their pyproject.toml files ask for: `python -P locks.py services`, no network.
 
 Needs packaging, and nothing else of the module: the pipeline runs it in a container.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lines of values in YAML documents."""
 
 from __future__ import annotations

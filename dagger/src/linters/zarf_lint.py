@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`zarf dev lint` of every package, each finding with its line, and whether the charts and values are there."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The real gateway under uvicorn on loopback, in front of the real repeater and of backends that misbehave."""
 
 import os

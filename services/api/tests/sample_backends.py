@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Backends that misbehave, each in one way; served by the real server kit."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A gateway in this process, and a repeater in one of its own."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """POST audio/transcriptions and audio/translations, by the official client."""
 
 import io

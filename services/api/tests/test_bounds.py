@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whatever a caller sends, what it costs is bounded."""
 
 import http.client

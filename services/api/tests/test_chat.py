@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """POST chat/completions without streaming, by the official client."""
 
 import base64

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What chat/completions refuses, and how it fails."""
 
 import httpx

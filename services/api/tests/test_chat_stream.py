@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """POST /openai/v1/chat/completions with streaming."""
 
 import asyncio

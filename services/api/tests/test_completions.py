@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """POST completions, by the official client."""
 
 import openai

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """POST embeddings, by the official client, which asks for base64."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Server-sent events of servers that speak OpenAI's API: what is taken out of them, and what goes on."""
 
 from collections.abc import Iterable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whatever is sent, the gateway keeps to its OpenAPI document and never fails: schemathesis makes the requests."""
 
 from typing import Any

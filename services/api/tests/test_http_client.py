@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The client for replicas that speak HTTP, against a server that says what each test needs."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Replicas that speak OpenAI's API themselves: another gateway, which is a real one."""
 
 import io

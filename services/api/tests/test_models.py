@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models, their states, and those of backends."""
 
 import openai

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which replica gets a request, and who waits."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Changes of the configuration file while the gateway runs."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several replicas: kills, retries, fallbacks, affinity, names looked up again."""
 
 import signal

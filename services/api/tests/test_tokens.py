@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """POST /cowabungaai/v1/tokens/count."""
 
 import pytest

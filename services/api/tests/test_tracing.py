@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Traces through the gateway to the backend, as a collector receives them."""
 
 import os

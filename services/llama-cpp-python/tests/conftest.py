@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A backend with a real model, served over real gRPC on loopback."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small reader of GBNF, to test grammars without llama.cpp: every way through them is tried."""
 
 import re

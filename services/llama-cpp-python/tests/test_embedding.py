@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Vectors of a real engine with a tiny model, written by the tests themselves."""
 
 from collections.abc import AsyncIterator

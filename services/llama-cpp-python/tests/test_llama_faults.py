@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What must not break the server: clients that leave, floods, huge prompts, files that vanish or are none."""
 
 import asyncio

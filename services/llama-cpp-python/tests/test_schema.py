@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Schemas as grammars. The grammars are read by a reader of our own here, which knows as much of GBNF as they use."""
 
 import json

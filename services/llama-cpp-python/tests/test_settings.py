@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line and requests' parameters, without a model."""
 
 from types import SimpleNamespace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which slot takes a prompt, and what of it need not be read."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Templates: the built-in ones, the sandbox, and conversations as they take them."""
 
 import pytest

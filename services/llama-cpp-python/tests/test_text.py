@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bytes of tokens as text: whole characters, and no stop sequence, however they are cut."""
 
 import pytest

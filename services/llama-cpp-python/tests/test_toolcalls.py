@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calls in texts, as different families of models write them, and however the text is cut."""
 
 import json

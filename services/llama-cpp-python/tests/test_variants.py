@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The library for this processor, chosen among several that were compiled here."""
 
 import shutil

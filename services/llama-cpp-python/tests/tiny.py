@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A GGUF file of a few kilobytes: a BERT with random weights, so that embedding is tested without a download."""
 
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python -m cowabungaai_repeater`, as a process of its own."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Conversations: the echo, its end, its log probabilities and its usage."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Controls: what a text can make the repeater do."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Backends served over real gRPC on loopback."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small backends that the tests serve; each shows one behaviour."""
 
 import asyncio

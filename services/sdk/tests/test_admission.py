@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Slots and the queue, through server kit and client."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Engines that block, on threads of their own."""
 
 import asyncio

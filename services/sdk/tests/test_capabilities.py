@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Completions, embeddings, transcripts and token counts through server kit and client."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Chat through server kit and client."""
 
 import asyncio

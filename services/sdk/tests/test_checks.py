@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every backend refuses alike, with the name of the parameter at fault."""
 
 import pytest

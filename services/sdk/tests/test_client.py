@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The client: health, errors, retries, metadata and cancellation."""
 
 import asyncio

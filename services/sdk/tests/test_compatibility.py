@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The contract keeps to its last release, and breaks are found: one test a rule."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Processors by affinity and by a container's quota."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model's manifest: what is read, and what a folder that differs from it is refused for."""
 
 import json

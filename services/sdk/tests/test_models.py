@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models on the machine: which are chosen, by which name, and what keeps a backend from starting."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model is put together from wheels, whole or not at all."""
 
 import hashlib

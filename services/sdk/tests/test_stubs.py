@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The committed stubs are those of the contract."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Messages and tools as chat templates take them."""
 
 import pytest

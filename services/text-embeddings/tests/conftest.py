@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models to test with, and the service over real gRPC on loopback."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The vectors as the papers and sentence-transformers define them: float32, one text at a time, with numpy alone.
 
 Written apart from the service: it reads safetensors by itself and shares no code with what it checks.

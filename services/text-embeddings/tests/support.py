@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the tests ask, how they read the answers, and how they watch the engine."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Vectors against a reference that is computed apart, for every architecture, pooling and precision."""
 
 from pathlib import Path

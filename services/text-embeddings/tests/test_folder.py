@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Model folders: those that are wrong, and those of other forms."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What requests may ask for, and what is refused, by each engine."""
 
 import asyncio

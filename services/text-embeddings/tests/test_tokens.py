@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Texts as tokens: the beginning of a long text is read as if all of it were."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The engine of the gpu flavor, beyond the contract that both engines keep."""
 
 from importlib.util import find_spec

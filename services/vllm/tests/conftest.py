@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The backend on an engine double, served over real gRPC on loopback."""
 
 import json

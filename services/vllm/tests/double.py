@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An engine double with exactly vLLM's interface: its parameters' classes have the fields of the pinned wheel's.
 
 It answers with its prompt, token by token; its tokens are words. What it is asked to do it does as far as the service

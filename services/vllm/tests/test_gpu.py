@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The real engine on a real GPU, with a real model."""
 
 import importlib.util

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the service uses of vLLM is in the pinned wheel, by that name and with that meaning; so is all of the double."""
 
 import ast

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Prompts continued through the whole service, on an engine double."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the backend starts, and what keeps it from starting."""
 
 import os

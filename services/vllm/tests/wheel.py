@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads vLLM's interface out of the pinned wheel's sources, which are parsed and never run."""
 
 import ast

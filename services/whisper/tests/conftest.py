@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Backends on loopback, with a model by chance, or a real one."""
 
 import os

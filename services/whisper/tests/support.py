@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the tests of this service share: speech, files of every format, and small models.
 
 speech/*.ogg were made by espeak-ng 1.51 (`espeak-ng -v en-us -s 130 -w garden.wav "..."`) from the sentences of SPEECH,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Speech and what is none."""
 
 import io

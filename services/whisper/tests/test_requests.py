@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What requests ask for, with a model that writes nonsense, and knows five languages."""
 
 import asyncio

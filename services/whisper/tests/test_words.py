@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real model of English: words come back."""
 
 import asyncio

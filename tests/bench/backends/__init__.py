@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Model backends, ours and others, measured side by side with the same models."""

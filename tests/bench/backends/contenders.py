@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is measured: a process that answers, a worker that asks it, and both ended at the end."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The matches: which contenders meet, with which model, and how they are asked."""
 
 from __future__ import annotations

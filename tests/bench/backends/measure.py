@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measures matches in rounds: in each the contenders take turns, so that what disturbs one disturbs its neighbours."""
 
 from __future__ import annotations

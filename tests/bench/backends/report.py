@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the benchmark of backends found: the samples of every round, and the figures made from them."""
 
 from __future__ import annotations

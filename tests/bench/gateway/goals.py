@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The goals: how many times as much as others ours does, and how little it adds."""
 
 from __future__ import annotations

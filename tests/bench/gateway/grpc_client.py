@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The native client: asks a backend over gRPC as bench's Go program asks over HTTP, and prints the same JSON.
 
 It runs in a service's environment, with the SDK's sources on its path. One process of Python is the limit of what it

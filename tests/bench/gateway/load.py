@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs a load generator against a target, and reads what it measured."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measures all targets in rounds: inside a round they take turns, so that what disturbs one disturbs its neighbours."""
 
 from __future__ import annotations

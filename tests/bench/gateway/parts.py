@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measures what the gateway's parts were chosen among: HTTP servers, HTTP clients, JSON; writes JSON.
 
 Runs in an environment of its own, which has all of them: `./cowabunga bench parts`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is measured: how each target is started, one process each, and what it is compared with."""
 
 from __future__ import annotations

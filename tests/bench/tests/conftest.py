@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reports made by hand, and a launcher that only pretends."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The benchmark of backends: turns, ratios, goals, the page, and what a broken contender does."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command: its files, its output, its exit codes."""
 
 from __future__ import annotations

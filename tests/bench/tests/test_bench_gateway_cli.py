@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command: what it measures, writes and says, with a gateway that is an echo itself."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The echo server and the load generator pass their own tests, with the Go that compiles them."""
 
 from __future__ import annotations

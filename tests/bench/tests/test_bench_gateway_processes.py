@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is started is waited for, observed, and ended with all its children."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What figures and goals say of the results of rounds."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measures are taken by running a launcher; here it is one that only pretends."""
 
 from __future__ import annotations

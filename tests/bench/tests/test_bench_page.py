@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page holds everything itself, says all figures, and draws to scale."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a report says of its samples, and of an earlier report."""
 
 from __future__ import annotations

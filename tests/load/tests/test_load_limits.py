@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Limits: what thresholds.yaml may say, and what breaks it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command push sends images out of OCI layouts to any number of registries: first it asks every registry whether the
 // credentials may write, then it sends blobs, then manifests by digest, and moves tags last.
 //

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Entry point: turns every failure into one message and a documented exit code."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a person sees: steps with elapsed and expected time, tables, errors."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs a container with runc: an OCI bundle of our own, and its network by slirp4netns.
 
 The container has its own network namespace whose one interface ends in a user-space process, so the machine gets no

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Chooses the dagger CLI and the engine, and runs commands with them."""
 
 from __future__ import annotations

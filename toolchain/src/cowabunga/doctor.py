@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Explains the machine: what was found, what is missing, and the one command that mends it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The engine: its root file system, its container, its registry of base images."""
 
 from __future__ import annotations

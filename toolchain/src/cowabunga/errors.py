@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The launcher's one exception family; every class has its documented exit code.
 
 | code | meaning |

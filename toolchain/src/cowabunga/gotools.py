@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Builds tools from the pinned Go modules below `toolchain/go`, and programs of our own, once, into the cache."""
 
 from __future__ import annotations

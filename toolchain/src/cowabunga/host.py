@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What this machine is and allows: Debian or not, root or not, capabilities, certificates, mirrors."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Builds images from Debian's packages: pinned by a lock file, the same bytes for the same packages."""
 
 from __future__ import annotations

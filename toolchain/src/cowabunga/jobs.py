@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the commands `build-all`, `test`, `bench` and `clean` do."""
 
 from __future__ import annotations

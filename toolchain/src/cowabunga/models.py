@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models on this machine: those that services have by default, and those that people add.
 
 They lie in the cache as `models/<service>/<id>/`, each with the manifest.json that the service's own code reads.

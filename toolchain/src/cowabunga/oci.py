@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes OCI image layouts: layers as zstd, configuration and manifest, the same bytes for the same files."""
 
 from __future__ import annotations

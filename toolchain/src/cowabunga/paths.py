@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where things live: the checkout, the cache outside it, and the run directory."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs other programs: output into a log, and failures told by their cause."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Programs that PyPI carries as wheels: Go's toolchain and uv, pinned with hashes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pushes OCI layouts into the registry that serves as the engine's mirror of docker.io.
 
 The registry listens on the loopback of the engine's own network namespace, out of the machine's reach, so the launcher

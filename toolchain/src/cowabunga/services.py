@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Services from their sources: an environment of locked packages for each, and the command that runs one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `./cowabunga serve` does: the built images on the loopback, and a key for as long as they are served."""
 
 from __future__ import annotations

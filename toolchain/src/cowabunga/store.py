@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A cache of built things: each entry appears whole or not at all.
 
 An entry is a directory named by what went into it. It is built in a staging directory beside it under an

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What all functions share: their arguments' types, and the project that they work on."""
 
 from __future__ import annotations

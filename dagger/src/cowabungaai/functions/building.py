@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Functions that build images, and show them."""
 
 from __future__ import annotations

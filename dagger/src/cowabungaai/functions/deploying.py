@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Functions that change what is deployed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Functions that build for an environment."""
 
 from __future__ import annotations

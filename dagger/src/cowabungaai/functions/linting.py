@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Functions that look at the sources."""
 
 from __future__ import annotations

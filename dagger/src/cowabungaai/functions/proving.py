@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Functions that prove what was built: unit tests, the whole stack, conformance, load."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Functions that send images to registries."""
 
 from __future__ import annotations

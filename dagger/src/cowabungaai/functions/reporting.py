@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Functions that report on what the others did."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A function that looks again at what was sent to registries: what is known of vulnerabilities grows every day."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Functions that look for what may not be in images and sources, and list what is in images."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Functions that make of images what leaves the building."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The checks of `dagger call lint` and `dagger check`: an entry of a table each, side by side."""
 
 from cowabungaai.lint.check import Check as Check

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs checks, each in a container that holds what it needs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The gateway's command line: `python -m cowabungaai_api [serve|keys|db|check|openapi] ...`.
 
 Exit status: 0 after a drained stop, 1 where the address or the database cannot be had, 2 for wrong arguments or

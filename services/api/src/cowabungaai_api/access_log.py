@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The access log: a JSON line for each request on standard error, without any content of it."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which requests belong together, so that a replica finds their beginning in its cache."""
 
 import zlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """uvicorn's connection, with bounds on what comes before a request's body.
 
 uvicorn's parser of httptools has none: whoever reaches the port could fill the memory with a head that never ends.

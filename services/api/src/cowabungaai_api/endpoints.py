@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The endpoints that models answer, and under which paths they are found."""
 
 from dataclasses import dataclass

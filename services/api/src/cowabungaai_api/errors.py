@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Errors as OpenAI's API writes them: a status, and a body of message, type, param and code."""
 
 import math

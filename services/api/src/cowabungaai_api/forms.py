@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Forms with a file, as the audio endpoints take them."""
 
 from collections.abc import AsyncGenerator

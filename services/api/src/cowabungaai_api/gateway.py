@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The outermost ASGI app: who calls, what they ask for, and the way of a request to a model and back.
 
 The endpoints that models answer are served here, without a framework between: its routing, dependency injection and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What Prometheus reads: requests, tokens, times, replicas."""
 
 from collections.abc import Callable, Iterable, Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The OpenAPI document: FastAPI's own, and the endpoints that models answer, from the models that check them."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What people type to run this program, for messages that tell them to."""
 
 import os

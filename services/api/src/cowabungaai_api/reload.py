@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Takes changes of the configuration file while the gateway runs: all of a file, or nothing of it."""
 
 import asyncio

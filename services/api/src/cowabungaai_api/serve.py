@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs the gateway in this process: the listener, the drain, the first words."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bounds on the shape of a body: what is small in bytes may be expensive to check, or too deep to be written again."""
 
 from typing import Any

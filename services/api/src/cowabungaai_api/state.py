@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the gateway runs with, made when the app starts."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Traces: a span for each request that a model answers, and its context for the replica."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real databases for the tests of callers: SQLite in a file, and PostgreSQL."""
 
 import os

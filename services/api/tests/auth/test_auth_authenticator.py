@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who asks, by API key; with real keys in both databases."""
 
 import asyncio

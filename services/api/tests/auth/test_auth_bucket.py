@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The arithmetic of buckets, periods and durations."""
 
 from datetime import UTC, datetime

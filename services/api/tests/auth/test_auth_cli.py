@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The commands `keys` and `db`, on both databases."""
 
 import argparse

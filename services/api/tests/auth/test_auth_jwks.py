@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keys of issuers over real HTTP on loopback."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tokens of issuers, with real keys and forged ones."""
 
 import base64

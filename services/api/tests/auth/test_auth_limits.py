@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Limits and quotas of callers, with the real tables of usage."""
 
 import asyncio

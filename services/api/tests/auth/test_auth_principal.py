@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What callers may do, and the part of the configuration about them."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tables and the way to them, on both databases."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The whole of it, opened and closed as the gateway does."""
 
 import asyncio

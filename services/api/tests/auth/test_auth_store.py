@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """API keys in the real databases."""
 
 import asyncio

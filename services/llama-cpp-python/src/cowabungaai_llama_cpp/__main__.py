@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Serves GGUF models: `python -m cowabungaai_llama_cpp --model model.gguf`. Exit status as cowabungaai_sdk.serve's."""
 
 import argparse

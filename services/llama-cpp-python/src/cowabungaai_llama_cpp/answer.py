@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One answer in the making."""
 
 from cowabungaai_llama_cpp.context import SCORED, Chunk

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The backend: every capability in one class, one engine a model."""
 
 import asyncio

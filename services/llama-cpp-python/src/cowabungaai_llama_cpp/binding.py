@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """llama.cpp's C interface by ctypes: the libraries loaded, their CPU variant chosen, their logs sent to ours."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tokens that may come next, with their logits, as llama.cpp's samplers see them.
 
 llama.cpp makes the array of candidates from the logits only inside llama_sampler_sample. A sampler of our own, whose

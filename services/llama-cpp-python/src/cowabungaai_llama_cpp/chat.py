@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Conversations: what is asked for becomes a job, and the job's pieces become an answer."""
 
 from collections.abc import AsyncGenerator, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Prompts continued: each one a job; the answers come in the order of the prompts."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """llama.cpp's context: the attention's cache, and one step of decoding for many sequences at once."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Texts as vectors, by models that are made for it."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Embeddings: inputs checked and cut, vectors packed."""
 
 from cowabungaai_llama_cpp import request

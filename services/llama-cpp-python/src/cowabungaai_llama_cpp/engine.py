@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The engine: one thread a model that generates all answers at once, a token of each in every step."""
 
 import asyncio

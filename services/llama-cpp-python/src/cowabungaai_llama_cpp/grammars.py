@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The grammar that an answer must keep to: JSON by a schema, calls of functions, or either."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the engine works on, and how its pieces come back to the event loop."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One model being served: its file, its engine, its template."""
 
 from concurrent.futures import ThreadPoolExecutor

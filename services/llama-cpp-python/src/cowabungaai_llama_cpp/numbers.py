@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whole numbers between limits as GBNF."""
 
 MAX_DIGITS = 16

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Regular expressions of JSON Schema as GBNF, as far as a grammar can express them."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The parameters of requests, checked and with their defaults: nothing reaches llama.cpp that it would end on."""
 
 import secrets

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How one sequence's next token is chosen: penalties, temperature and filters, a grammar, and log probabilities."""
 
 import ctypes

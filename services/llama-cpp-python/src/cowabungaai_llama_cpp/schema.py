@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """JSON Schema as a grammar for llama.cpp. What the grammar cannot express is refused, never left out.
 
 The binding has a converter of its own, which passes over keywords that it does not know (multipleOf, uniqueItems, not,

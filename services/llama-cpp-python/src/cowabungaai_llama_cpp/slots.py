@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which sequence of the engine takes a prompt, and how much of the prompt some sequence already holds."""
 
 from collections.abc import Callable, Sequence

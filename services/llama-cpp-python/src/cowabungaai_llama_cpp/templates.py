@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Chat templates: a conversation as the text that a model was trained to read. Jinja, in a sandbox."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An answer's text out of its tokens' bytes: whole characters only, and none of a stop sequence."""
 
 import codecs

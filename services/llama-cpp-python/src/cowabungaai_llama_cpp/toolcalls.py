@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Function calls as models write them: recognised while the answer comes, or enforced by a grammar."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ggml's backends for CPUs: a library for each family of processors, of which one is loaded."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A GGUF file's weights and vocabulary, shared by everything that uses them."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Serves the repeater: `python -m cowabungaai_repeater --port 50051`. Exit status as cowabungaai_sdk.serve's."""
 
 import argparse

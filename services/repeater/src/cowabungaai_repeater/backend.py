@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The repeater: every capability in one class."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Conversations: the echo of the last user message, as text, JSON, a refusal or tool calls."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Controls: what a caller writes into its text so that the repeater behaves as a test needs it.
 
 A line that begins with `/repeat` has settings, as `/repeat delay=20ms error=unavailable after=3`. It is taken out of

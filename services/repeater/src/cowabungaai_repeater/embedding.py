@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Vectors: unit vectors made of the input's hash."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What ends a text: max_tokens, min_tokens and stop sequences; and the log probabilities of its tokens."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small instance of a JSON Schema, always the same: what a model with constrained output might answer.
 
 Values are the least that the schema allows, and texts are the caller's. Keywords that restrict values in ways not known

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The repeater's tokens: a token is a word with the white space before it."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Transcripts: the facts of the audio, spoken in segments of five seconds."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every CowabungaAI backend is made with, and what talks to one.
 
 `backend` holds the interfaces to implement, `serve` and `server` serve an implementation over gRPC,

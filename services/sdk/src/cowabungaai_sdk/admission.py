@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How many calls an engine works on at once, and how many may wait for their turn."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The interfaces that a backend implements: one Protocol per capability, all of them on top of Backend."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Engines that block: their work on threads of their own, their pieces on the event loop.
 
 self._threads = ThreadPoolExecutor(max_workers=1)  # one for each call that the engine can work on at once

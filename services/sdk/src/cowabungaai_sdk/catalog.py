@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The models of a backend, and what they can be asked for."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """gRPC options that both ends share."""
 
 MESSAGE_BYTES = 64 * 1024 * 1024

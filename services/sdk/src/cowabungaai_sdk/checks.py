@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every backend refuses alike: requests that break the contract, whatever the engine."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Typed client of a backend: one connection, used by any number of calls at once."""
 
 import asyncio

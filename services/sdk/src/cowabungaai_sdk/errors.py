@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one family of errors: raised by backends, carried as gRPC status codes, raised again by the client."""
 
 from typing import ClassVar

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Structured logs: one JSON object per line on standard error, made by the standard library's logging.
 
 Nothing here writes the content of a request. Exceptions are logged by type and place, without their

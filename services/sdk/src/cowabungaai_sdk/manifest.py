@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a model's folder says of itself: `manifest.json`, with the size and SHA-256 of every file, and the licence.
 
 Needs nothing but Python's standard library: it is used where models are put together, too.

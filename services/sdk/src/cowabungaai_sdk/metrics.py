@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Metrics of a backend for Prometheus, on a port of their own. Imported only where the port is asked for."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The models that a backend serves: files or folders on the machine, checked before an engine opens them."""
 
 import argparse

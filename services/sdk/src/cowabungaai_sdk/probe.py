@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Health probe for containers: `python -m cowabungaai_sdk.probe HOST:PORT`.
 
 Exit status: 0 when the backend is SERVING, 1 when it is not, 2 for wrong arguments, 3 when it gave no answer in time.

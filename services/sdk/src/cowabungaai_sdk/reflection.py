@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """gRPC reflection, for people with a generic client; imported when the first of them asks."""
 
 from __future__ import annotations

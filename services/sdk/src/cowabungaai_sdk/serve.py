@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Command line that serves a backend: `cowabungaai-serve package.module:Class --port 50051`.
 
 Exit status: 0 after a drained stop, 1 where the backend could not start, 2 for wrong arguments.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Serves a backend over gRPC: its services, true health, reflection, and a drain that loses no call."""
 
 import asyncio

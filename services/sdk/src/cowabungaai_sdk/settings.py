@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Settings of a command line that have an environment variable each, and what reads their values."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Traces by OpenTelemetry, for backends and the gateway alike; nothing is imported, and nothing costs, while off.
 
 They are on where the environment names a collector: OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT.

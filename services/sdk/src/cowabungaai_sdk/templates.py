@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Conversations and tools of the contract as chat templates take them, which is as OpenAI's API has them."""
 
 import json

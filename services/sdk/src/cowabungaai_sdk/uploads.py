@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The client's side of a stream of requests: audio on its way to a backend."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Vectors as the contract carries them: IEEE 754 float32, little-endian, 4 bytes a dimension."""
 
 import struct

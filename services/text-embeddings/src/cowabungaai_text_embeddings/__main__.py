@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Serves the models, or converts one: `python -m cowabungaai_text_embeddings --model FOLDER`, `... convert FOLDER OUT`.
 
 Exit status as cowabungaai_sdk.serve's; convert: 0, or 1 where the folder cannot be converted.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The architectures that are converted: where their tensors are, and what their configuration says."""
 
 from collections.abc import Callable, Mapping, Sequence

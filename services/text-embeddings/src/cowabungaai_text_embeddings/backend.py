@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The backend: models, and the threads that they share."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batches across requests: what waits when the engine is free goes together, texts of like length side by side."""
 
 import threading

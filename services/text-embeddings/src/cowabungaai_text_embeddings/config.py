@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the service behaves where a request does not say otherwise."""
 
 from dataclasses import dataclass

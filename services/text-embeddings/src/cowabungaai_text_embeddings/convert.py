@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Makes what ONNX Runtime runs of a model's folder: in memory at a start, or once and for all in a folder."""
 
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes an encoder of the BERT family as an ONNX graph."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an engine is: it makes vectors of tokens, one batch at a time."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The engine of the cpu flavor: ONNX Runtime."""
 
 from collections.abc import Sequence

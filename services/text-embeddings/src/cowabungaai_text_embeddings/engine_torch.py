@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The engine of the gpu flavor: sentence-transformers on torch. Imported only where it is chosen.
 
 Texts are made tokens by the same reader as for the other engine: limits, counts and errors are the same; the library

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files of a model's folder: JSON and safetensors, with errors that say which file and what was expected."""
 
 import json

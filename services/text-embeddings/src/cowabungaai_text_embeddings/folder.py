@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A sentence-transformers model's folder: what its files say of the transformer, and of what comes after it."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An ONNX graph in the making: nodes and weights, with ONNX Runtime's fused operators.
 
 Weights are held apart from the graph, as arrays: what is written into an ONNX model is limited to 2 GB.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One model: what is known of it before it is loaded, and what it does afterwards."""
 
 import asyncio

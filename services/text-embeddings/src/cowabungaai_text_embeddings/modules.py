@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads the modules after the transformer from a folder, in the forms that sentence-transformers has saved them in."""
 
 from collections.abc import Mapping

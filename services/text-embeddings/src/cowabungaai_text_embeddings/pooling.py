@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the vectors of tokens to the vector of a text: what sentence-transformers does after the transformer."""
 
 from collections.abc import Callable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Linear layers in int8, with accuracy near float32.
 
 Weights are int8 with one scale an output channel. Inputs are 8-bit with one scale a token, so that a text's vector does

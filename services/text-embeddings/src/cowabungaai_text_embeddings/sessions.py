@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ONNX Runtime's sessions, as this service opens them."""
 
 from collections.abc import Mapping

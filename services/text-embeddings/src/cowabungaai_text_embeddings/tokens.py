@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Texts as tokens, in bounded time and memory."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A backend on vLLM's asynchronous engine: chat and completions on GPUs, LoRA adapters by model name."""
 
 import os

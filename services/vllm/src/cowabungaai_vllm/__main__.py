@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Serves a model by vLLM: `python -m cowabungaai_vllm --model FOLDER --config FILE`. Exit status as the SDK says."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The backend: one vLLM engine, one model, and its adapters."""
 
 import asyncio

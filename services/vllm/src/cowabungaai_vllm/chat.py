@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Conversations: the engine's output as pieces of an answer."""
 
 from collections.abc import AsyncGenerator

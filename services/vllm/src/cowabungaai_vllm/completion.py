@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Prompts continued: the engine's output as pieces of continuations."""
 
 from collections.abc import AsyncGenerator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The configuration file: everything about the engine that is not one of the server's own arguments."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs requests on the engine, and counts what they use."""
 
 import secrets

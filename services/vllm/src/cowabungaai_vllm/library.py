@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is used of vLLM, and nothing else of it: imported when the engine starts, and replaced by a double in tests."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From vLLM's log probabilities to the contract's."""
 
 from collections.abc import Mapping, Sequence

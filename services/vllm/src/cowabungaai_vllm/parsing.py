@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From pieces of generated text to pieces of an answer: text, reasoning and tool calls, one reader for each choice."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From conversations and texts to token ids, within the model's context."""
 
 from collections.abc import Iterable, Mapping, Sequence

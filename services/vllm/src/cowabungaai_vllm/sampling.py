@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the contract's parameters to vLLM's SamplingParams and StructuredOutputsParams, field by field."""
 
 from typing import Any

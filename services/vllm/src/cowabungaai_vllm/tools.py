@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tools that must be called: the schema that makes the engine write a call, and the calls that it wrote."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A CowabungaAI backend that turns speech into text by Whisper models, on CTranslate2."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Serves Whisper models: `python -m cowabungaai_whisper --model FOLDER`. Exit status as cowabungaai_sdk.serve's."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One model, loaded once, and what a call needs of it."""
 
 import copy

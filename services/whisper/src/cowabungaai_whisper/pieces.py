@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Speech, found in a sound and cut into pieces that a model can listen to at once."""
 
 from collections.abc import Iterator

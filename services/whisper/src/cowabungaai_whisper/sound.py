@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Any file's sound as samples, decoded as far as they are asked for, by FFmpeg's libraries."""
 
 from collections.abc import Callable, Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A file's transcript, segment by segment; blocks, and belongs on a thread."""
 
 from collections import deque

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calls to an engine, in turn; those that are alike, and wait, go together.
 
 Encoding takes all of a processor for one window already, and decoding does not: measured on two cores, four windows

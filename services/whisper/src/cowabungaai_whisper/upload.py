@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A file on its way in: kept in memory while it is small, in a temporary file without a name after that."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model's folder, looked at before an engine opens it: every file that is needed, whole and of one make.
 
 The form of `model.bin` is CTranslate2's, as its `python/ctranslate2/specs/model_spec.py` writes it: version, name of

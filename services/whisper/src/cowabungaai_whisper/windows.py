@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A sound as log-mel frames, of which no more are ever held than the window that is listened to.
 
 `WhisperModel.generate_segments` takes the frames of a whole sound as an array, of which it looks at the shape, once,

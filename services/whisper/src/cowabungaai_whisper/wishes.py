@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a request asks for, read once, and refused where the model cannot do it."""
 
 from collections.abc import Collection

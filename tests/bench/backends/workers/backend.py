@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Asks one of our backends by the SDK's client: `python -m bench.backends.workers.backend HOST:PORT MODEL`."""
 
 from __future__ import annotations

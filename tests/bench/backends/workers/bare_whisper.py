@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """faster-whisper as it comes: `python -m bench.backends.workers.bare_whisper MODEL COMPUTE_TYPE THREADS`."""
 
 from __future__ import annotations

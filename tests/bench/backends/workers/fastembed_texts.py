@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """fastembed as it comes: `python -m bench.backends.workers.fastembed_texts FOLDER MODEL_FILE THREADS`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """llama-cpp-python's own server: `python -m bench.backends.workers.llama_server --model FILE --port PORT ...`.
 
 The library was compiled with a backend for each family of processors, which its own start does not load: the one that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a worker is asked: a JSON object a line on standard input, and one for each on standard output."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Asks a server that speaks OpenAI's completions, streamed: `python -m bench.backends.workers.openai_server PORT`.
 
 Needs nothing but Python's standard library.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """sentence-transformers on torch as it comes: `python -m bench.backends.workers.torch_texts FOLDER THREADS`."""
 
 from __future__ import annotations

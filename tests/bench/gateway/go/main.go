@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Gatewaybench measures HTTP gateways for OpenAI's API: an echo server to stand behind them, and a load generator.
 //
 // Both use the standard library alone, so that nothing has to be fetched to measure.

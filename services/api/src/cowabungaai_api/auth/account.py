@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What one caller used: buckets for the minute, counts for the day and the month."""
 
 from dataclasses import dataclass

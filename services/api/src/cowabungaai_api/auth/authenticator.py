@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finds out who asks, from the Authorization header; for a known caller in a few microseconds."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bodies of the endpoints about API keys. Times are seconds since 1970."""
 
 from collections.abc import Sequence

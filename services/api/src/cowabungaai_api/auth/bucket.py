@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The token bucket, in whole numbers: no rounding ever lets one more through, or makes a client wait in vain.
 
 A bucket of the size of the limit, that fills within a minute: in any span of t seconds at most `limit * (1 + t / 60)`.

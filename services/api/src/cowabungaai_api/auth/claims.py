@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the claims of a good token say about its bearer."""
 
 from collections.abc import Mapping

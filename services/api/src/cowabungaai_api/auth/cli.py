@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The commands `keys` and `db`. What a script wants is on stdout, explanations are on stderr.
 
 Exit status: 0 when done, 1 when it could not be done, 2 for wrong arguments.

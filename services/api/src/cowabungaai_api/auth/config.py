@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The part of the gateway's configuration file that says which callers are known and how much they may ask for."""
 
 from typing import Annotated, Literal, Self

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The database: SQLite in a file for one replica, PostgreSQL for several."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Why a request is not let through. Each error carries what an HTTP answer needs; the gateway words the body."""
 
 Headers = tuple[tuple[bytes, bytes], ...]

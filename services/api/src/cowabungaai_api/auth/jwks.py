@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The public keys of an issuer of tokens: read from a URL or a file, kept, and read again when one is unknown."""
 
 import asyncio

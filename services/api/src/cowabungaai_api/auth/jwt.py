@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks JSON Web Tokens (RFC 7519) as RFC 8725 advises: the issuer's configuration says which algorithms and keys
 count, and never the token itself."""
 

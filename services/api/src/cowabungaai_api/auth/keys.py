@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How an API key looks: `cbai_`, 256 random bits in base 62, and a checksum against typing errors and foreign keys."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rate limits and quotas of callers, without a wait on the way of a request.
 
 Limits per minute hold for each replica of the gateway. Those per day and month hold for all of them together: each

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calendar days and months in UTC, by which quotas count."""
 
 from dataclasses import dataclass

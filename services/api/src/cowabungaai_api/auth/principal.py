@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who a request is from, and what they may do."""
 
 from collections.abc import Iterable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is told of API keys. Times are seconds since 1970."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The endpoints about API keys: `/auth/api-keys` for administrators, `/auth/me` for everybody."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Brings the tables to a version, with alembic. Replicas that start at once wait for each other."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Everything about callers in one object, which the gateway opens at its start and closes at its end."""
 
 import asyncio

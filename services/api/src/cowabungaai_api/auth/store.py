@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The API keys in the database."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tables. Times are whole seconds since 1970."""
 
 from sqlalchemy import JSON, BigInteger, LargeBinary, MetaData, String

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What callers used, in the database."""
 
 from collections.abc import Collection, Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the configuration file holds: models, the backends that answer them, and how callers are checked."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads the configuration file, YAML or TOML; every mistake is told with its line."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Settings of the process, from its environment and arguments."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """audio/transcriptions and audio/translations: sends the file to the backend, and writes the transcript as asked."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence

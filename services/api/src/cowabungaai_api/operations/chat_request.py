@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """chat/completions: from OpenAI's JSON to the contract."""
 
 import orjson

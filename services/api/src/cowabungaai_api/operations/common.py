@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What several endpoints share: sampling, usage, log probabilities, events."""
 
 import base64

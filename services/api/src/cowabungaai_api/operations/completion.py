@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """completions: asks the backend, and writes its answers as OpenAI's JSON."""
 
 from collections.abc import AsyncGenerator

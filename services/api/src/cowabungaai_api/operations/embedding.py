@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """embeddings: asks the backend, and writes its vectors as OpenAI's JSON."""
 
 import base64

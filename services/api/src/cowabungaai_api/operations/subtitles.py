@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Transcripts in the forms that OpenAI's audio endpoints offer besides JSON: text, SubRip, WebVTT."""
 
 from collections.abc import Iterable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tokens/count: how many tokens the model would read; an endpoint of our own."""
 
 import orjson

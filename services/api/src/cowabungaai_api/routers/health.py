@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Health of the gateway itself, and its metrics. Backends are no part of it: a gateway answers also while they load."""
 
 from typing import Literal

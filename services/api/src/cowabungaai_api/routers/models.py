@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The models that the caller may ask for."""
 
 from fastapi import APIRouter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How models and backends are; endpoints of our own."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Makes the ways to replicas, from what the configuration says of their backend."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The replicas of one backend: which of them gets the next request, and who waits when all are busy.
 
 Among the usable ones two are drawn at random and the less busy one gets the request ("the power of two choices",

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One replica: how busy it is, and whether it can be trusted to answer."""
 
 import random

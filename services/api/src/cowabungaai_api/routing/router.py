@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a model's name to an answer: the pool, the retries on its other replicas, and the fallbacks."""
 
 import asyncio

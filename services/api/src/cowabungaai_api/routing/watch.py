@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What goes on beside the requests: health checks, and names looked up again."""
 
 import asyncio

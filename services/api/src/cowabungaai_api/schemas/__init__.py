@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What goes over HTTP, as pydantic models: one module per family of endpoints.
 
 Requests are validated by these models; answers are written without them, for speed, and tests hold every answer against

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The requests of audio/transcriptions and audio/translations, as fields of a form."""
 
 from typing import Annotated, Any, ClassVar, Literal, Self

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the request models share. A documented parameter takes effect, or is refused by name."""
 
 from typing import Annotated, Any, ClassVar, Self

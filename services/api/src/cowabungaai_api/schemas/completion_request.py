@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The request of completions."""
 
 from typing import Annotated, Self

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The request of embeddings."""
 
 from typing import Annotated, Literal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The body of every error."""
 
 from pydantic import BaseModel

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Answers that stream or come whole: chat, completions, embeddings, audio, token counts."""
 
 from typing import Any, Literal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bodies of the endpoints that tell how models and backends are."""
 
 from typing import Literal

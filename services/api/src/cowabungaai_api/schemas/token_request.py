@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The request of tokens/count, an endpoint of our own."""
 
 from typing import Annotated, Self

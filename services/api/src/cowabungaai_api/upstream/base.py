@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the two ways to a replica have in common."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence

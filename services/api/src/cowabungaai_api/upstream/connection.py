@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One connection to a server that speaks HTTP/1.1: one parser of httptools, answers passed on as they come."""
 
 import asyncio

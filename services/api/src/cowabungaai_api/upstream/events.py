@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads the server-sent events of a server that speaks OpenAI's API, and writes them as the client gets them.
 
 The format is that of https://html.spec.whatwg.org/multipage/server-sent-events.html; each event goes on as one line of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes the forms that the audio endpoints take."""
 
 import secrets

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A replica that speaks the contract over gRPC."""
 
 from collections.abc import AsyncGenerator, Sequence

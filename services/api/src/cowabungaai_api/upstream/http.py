@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A replica that speaks OpenAI's API over HTTP, such as vLLM's or llama.cpp's own server.
 
 Requests are passed on with the model's name at the server, answers with the client's; of these only the usage is read.

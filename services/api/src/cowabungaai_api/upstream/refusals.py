@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the errors of servers that speak OpenAI's API mean. Their texts go to the client only, never into the log."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Answers in the making: that they are complete, and their pieces put together."""
 
 from dataclasses import dataclass, field

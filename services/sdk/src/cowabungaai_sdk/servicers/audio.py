@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """AudioService on top of a TranscriptionBackend."""
 
 from collections.abc import AsyncGenerator, AsyncIterator

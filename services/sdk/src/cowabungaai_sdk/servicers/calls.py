@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What all calls have in common: readiness, slots, error statuses, and what is logged, counted and traced of them."""
 
 import asyncio

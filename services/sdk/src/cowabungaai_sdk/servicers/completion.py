@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CompletionService on top of a CompletionBackend."""
 
 import secrets

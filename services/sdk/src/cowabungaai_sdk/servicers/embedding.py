@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """EmbeddingService on top of an EmbeddingBackend."""
 
 from cowabungaai_sdk.backend import EmbeddingBackend

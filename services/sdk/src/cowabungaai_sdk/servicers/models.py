@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ModelService on top of any backend."""
 
 from cowabungaai_sdk.catalog import Catalog

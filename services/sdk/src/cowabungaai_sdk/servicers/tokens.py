@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TokenService on top of a TokenCounter."""
 
 from cowabungaai_sdk.backend import TokenCounter

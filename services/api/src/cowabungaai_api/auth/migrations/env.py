@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What alembic runs. The connection comes from the program: there is no alembic.ini, and no URL of its own."""
 
 from alembic import context
