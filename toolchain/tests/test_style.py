@@ -95,7 +95,7 @@ def test_check_finds_nothing(name: str, tmp_path: Path) -> None:
     ("name", "change", "message"),
     [
         ("ruff", (REPEATER, '"""', 'import os\n"""'), f"{REPEATER}:2:8: F401"),
-        ("ruff", (REPEATER, '"""', '  \n"""'), f"{REPEATER}:1:1: unformatted"),
+        ("ruff", (REPEATER, '"""', '  \n"""'), f"{REPEATER}:2:1: unformatted"),
         ("mypy services/repeater", (REPEATER, '"""', 'wrong: int = "one"\n"""'), f"{REPEATER}:2: error: "),
         ("stubs", (CHAT, "message ", "message Unknown {}\nmessage "), "stale: chat_pb2.py\n"),
         ("contract", (CHAT, "bytes data = 1;", "bytes data = 9;"), "field data was renumbered from 1 to 9"),
