@@ -113,6 +113,7 @@ class ServiceSpec(_Strict):
     )
     left_out: list[str] = Field(default=[], description="globs of installed packages' files that the image lacks")
     model: Model | None = None
+    echoes: bool = Field(default=False, description="whether it answers with what it is asked, as tests then expect")
     image: ImageBudget
     resources: ResourceBounds
 

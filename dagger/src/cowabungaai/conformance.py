@@ -37,7 +37,7 @@ async def run_suite(
     Raises:
         CatalogError: The service is no backend.
     """
-    backend_of(project, service)
+    spec = backend_of(project, service)
     key = await new_admin_key(project)
     gateway = (await stack_with(project, [service], key, brought)).as_service()
     port = gateway_of(project).port
@@ -54,6 +54,7 @@ async def run_suite(
         .with_service_binding(HOST, gateway)
         .with_env_variable("COWABUNGAAI_BASE_URL", f"http://{HOST}:{port}/openai/v1")
         .with_env_variable("COWABUNGAAI_MODEL", service)
+        .with_env_variable("COWABUNGAAI_EXACT", "1" if spec.echoes else "0")
         .with_env_variable("COWABUNGAAI_REPORT", f"{REPORT}/conformance.json")
         .with_secret_variable("COWABUNGAAI_API_KEY", key)
         # Else the engine would give the answers of an earlier run.
