@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 import yaml
-from faulty_registry import Registry, running_registry
 from harness import CHECKOUT, Run
-from vulnerability_fixture import Advisory, build
 
 from cowabunga import gotools
+from shared.registries import Registry, running_registry
+from shared.vulnerabilities import Advisory, build
 
 Call = Callable[..., None]
-NAME = "throwaway"
+# As long as the one in whose place it is, and next to it in the alphabet: lines and imports stay in order.
+NAME = "resonant"
 TEMPLATE = "repeater"
 SHA = "0123456789abcdef0123456789abcdef01234567"
 LEFT_OUT = shutil.ignore_patterns(".git", "dist", "__pycache__", ".*_cache", ".venv", ".hypothesis")

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 import yaml
-from faulty_registry import MANIFEST_TYPE, REQUEST_UNITS, Faults, Proxy, Registry, faulty, running_registry
 from harness import CHECKOUT, Run
-from vulnerability_fixture import Advisory, build
 
 from cowabunga import gotools
+from shared.registries import MANIFEST_TYPE, REQUEST_UNITS, Faults, Proxy, Registry, faulty, running_registry
+from shared.vulnerabilities import Advisory, build
 
 HERE = Advisory("CVE-2099-0001", "zlib", "1:99.0-1")
 # What the database must know of, for a scan to mean anything; none of it is in the image in this version.

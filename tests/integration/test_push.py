@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faulty_registry import MANIFEST_TYPE, REQUEST_UNITS, Faults, Registry, faulty, running_registry
 
 from cowabunga import gotools
 from cowabungaai.push_messages import PushAnswer, PushImage, PushOutcome, PushPlace, PushRegistry, PushRequest
+from shared.registries import MANIFEST_TYPE, REQUEST_UNITS, Faults, Registry, faulty, running_registry
 
 LAYER_SIZES = (150_000, 300, 90_000)
 TAGS = ["0.1.0", "latest"]

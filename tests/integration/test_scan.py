@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faulty_registry import running_registry
 from harness import CHECKOUT, Run
-from vulnerability_fixture import Advisory, build, push
 
 from cowabunga import gotools
+from shared.registries import running_registry
+from shared.vulnerabilities import Advisory, build, push
 
 HERE = Advisory("CVE-2099-0001", "zlib", "1:99.0-1")
 NOT_HERE = Advisory("CVE-2099-0002", "nginx", "99.0-1")

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way that the project's predecessor took for one service: docker build, docker push, zarf package create.
+
+Docker's daemon is one of its own: its data is in a folder that goes with it; it makes no bridge and no firewall rule.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from shared.registries import Registry, running_registry
+
+from bench.pipeline import HERE, SERVICE
+from cowabunga import gotools, images
+from cowabunga.errors import HostError, JobError
+
+BASE = "base"
+START_SECONDS = 60
+CHART = f"packages/{SERVICE}/chart"
+
+
+@dataclass(frozen=True)
+class Predecessor:
+    """What is needed for the way of the predecessor.
+
+    Attributes:
+        folder: For the package and its description.
+        environment: In which docker finds its daemon.
+        registry: On this machine, as docker may push to it without TLS.
+        zarf: The program.
+    """
+
+    folder: Path
+    environment: dict[str, str]
+    registry: Registry
+    zarf: Path
+
+    def package(self, checkout: Path) -> float:
+        """Build the service's image, push it, make a package of it; seconds.
+
+        Args:
+            checkout: With the sources.
+
+        Raises:
+            JobError: A step failed.
+        """
+        reference = f"{self.registry.host}/{SERVICE}:0.1.0"
+        described = {
+            "kind": "ZarfPackageConfig",
+            "metadata": {"name": SERVICE, "version": "0.1.0"},
+            "components": [
+                {
+                    "name": SERVICE,
+                    "required": True,
+                    "images": [reference],
+                    "charts": [
+                        {
+                            "name": SERVICE,
+                            "namespace": "cowabungaai",
+                            "version": "0.1.0",
+                            "localPath": str(checkout / CHART),
+                        }
+                    ],
+                }
+            ],
+        }
+        package = self.folder / "package"
+        shutil.rmtree(package, ignore_errors=True)
+        package.mkdir()
+        (package / "zarf.yaml").write_text(yaml.safe_dump(described))
+        begun = time.perf_counter()
+        build = ["docker", "build", "--quiet", "--network=host", f"--build-arg=BASE={BASE}", f"--tag={reference}"]
+        self.run(*build, f"--file={HERE / 'predecessor' / 'Dockerfile'}", str(checkout))
+        self.run("docker", "push", "--quiet", reference)
+        create = [str(self.zarf), "package", "create", str(package), "--confirm", "--no-color", "--skip-sbom"]
+        self.run(*create, "--plain-http", f"--output={package}", f"--cache-path={self.folder / 'zarf-cache'}")
+        return time.perf_counter() - begun
+
+    def run(self, *command: str) -> None:
+        """Run a program that must succeed.
+
+        Raises:
+            JobError: It did not.
+        """
+        finished = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+        if finished.returncode:
+            told = "\n".join((finished.stdout + finished.stderr).splitlines()[-20:])
+            raise JobError(f"{' '.join(command[:3])} ended with {finished.returncode}:\n{told}")
+
+
+@contextmanager
+def ready(folder: Path, zarf: Path) -> Iterator[Predecessor]:
+    """A daemon, a registry and the base image; all of it ends with the context.
+
+    Args:
+        folder: An empty one.
+        zarf: The program.
+
+    Raises:
+        HostError: There is no docker on this machine.
+        JobError: The daemon does not start, or the base image cannot be loaded.
+    """
+    if shutil.which("dockerd") is None or shutil.which("docker") is None:
+        raise HostError("this machine has no docker, which the predecessor's way needs", "apt-get install docker.io")
+    socket = f"unix://{folder / 'docker.sock'}"
+    environment = {**os.environ, "DOCKER_HOST": socket, "DOCKER_BUILDKIT": "1", "DOCKER_CONFIG": str(folder)}
+    log = folder / "dockerd.log"
+    places = {"data-root": "data", "exec-root": "exec", "pidfile": "docker.pid"}
+    options = [f"--{name}={folder / place}" for name, place in places.items()]
+    network = ["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"]
+    with log.open("w") as sink:
+        daemon = subprocess.Popen(["dockerd", f"--host={socket}", *options, *network], stdout=sink, stderr=sink)
+    try:
+        _wait(daemon, environment, log)
+        with running_registry(gotools.ensure("registry") / "registry", folder / "registry") as registry:
+            predecessor = Predecessor(folder, environment, registry, zarf)
+            # Debian's docker reads no layers of zstd, so it takes the root file system as it is.
+            tar = images.root_tar(images.load("python"))
+            predecessor.run("docker", "import", *_settings(), str(tar), BASE)
+            yield predecessor
+    finally:
+        daemon.terminate()
+        daemon.wait(START_SECONDS)
+
+
+def _settings() -> list[str]:
+    """Variables of the base image, with the machine's own mirrors."""
+    described = images.load("python").config.get("Env", [])
+    variables = [*described, *(f"{name}={value}" for name, value in images.mirrors().environment.items())]
+    return [f"--change=ENV {variable}" for variable in variables]
+
+
+def _wait(daemon: subprocess.Popen[bytes], environment: dict[str, str], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while subprocess.run(["docker", "version"], env=environment, capture_output=True, check=False).returncode:
+        if daemon.poll() is not None or time.monotonic() > deadline:
+            tail = "\n".join(log.read_text().splitlines()[-10:])
+            raise JobError(f"dockerd did not start:\n{tail}")
+        time.sleep(0.2)
