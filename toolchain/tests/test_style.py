@@ -18,7 +18,7 @@ from cowabungaai.lint import LEFT_OUT, Check, compiled_packages, table
 from cowabungaai.wheels import split_lock
 
 SERVICES = sorted(file.parent.name for file in (CHECKOUT / "services").glob("*/pyproject.toml"))
-# The others need tools or files that the engine makes of Go modules: tests/integration/test_lint.py.
+# The others need tools or files that the engine makes of Go modules: tests/integration/test_lint_run.py.
 CHECKS = {check.name: check for check in table(SERVICES) if not check.tools and not check.files}
 REPEATER = "services/repeater/src/cowabungaai_repeater/config.py"
 CHAT = "services/sdk/proto/cowabungaai/v1/chat.proto"
