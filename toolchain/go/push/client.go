@@ -40,7 +40,7 @@ const longestWait = time.Minute
 const answerTime = 5 * time.Minute
 
 // errPermanent marks what another attempt would not mend.
-var errPermanent = errors.New("it cannot be reached so")
+var errPermanent = errors.New("is not asked: of http and https this registry has the other one")
 
 type client struct {
 	registry Registry

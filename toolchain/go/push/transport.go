@@ -31,7 +31,7 @@ var errSilent = errors.New("timed out waiting for an answer")
 func (t *meteredTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	// The library asks both ways where it deems an address private: the wrong one is answered here.
 	if plain := request.URL.Scheme == "http"; plain != t.plainHTTP {
-		return nil, fmt.Errorf("%s://%s: %w", request.URL.Scheme, request.URL.Host, errPermanent)
+		return nil, fmt.Errorf("%s://%s %w", request.URL.Scheme, request.URL.Host, errPermanent)
 	}
 	t.meter.requests.Add(1)
 	if request.Body != nil && request.Body != http.NoBody {
