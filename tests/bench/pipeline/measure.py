@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.vulnerabilities import Advisory, build
-
 from bench import sandbox
 from bench.launcher import Launcher
 from bench.measure import UNCHANGED_GOAL_SECONDS, Failure, Taken
@@ -19,6 +17,7 @@ from bench.pipeline import SERVICE, predecessor
 from bench.report import Measure
 from cowabunga import console
 from cowabunga.errors import CowabungaError
+from shared.vulnerabilities import Advisory, build
 
 LOAD_GOAL_SECONDS = 3
 FASTER_GOAL = 5

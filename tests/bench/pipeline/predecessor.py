@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from shared.registries import Registry, running_registry
 
 from bench.pipeline import HERE, SERVICE
 from cowabunga import gotools, images
 from cowabunga.errors import HostError, JobError
+from shared.registries import Registry, running_registry
 
 BASE = "base"
 START_SECONDS = 60
