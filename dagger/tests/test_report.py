@@ -14,7 +14,8 @@ from test_catalog import spec
 
 from cowabungaai.catalog import ImageBudget
 from cowabungaai.errors import BuildError
-from cowabungaai.report import check_budget, inspect_archive
+from cowabungaai.read_archive import facts, main
+from cowabungaai.report import check_budget
 
 
 def write_archive(file: Path, documents: dict[str, object]) -> None:
@@ -27,20 +28,33 @@ def write_archive(file: Path, documents: dict[str, object]) -> None:
             archive.addfile(info, io.BytesIO(content))
 
 
-def test_facts_of_an_archive(tmp_path: Path) -> None:
+def test_facts_of_an_archive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = {"layers": [{}, {}, {}]}
     digest = hashlib.sha256(json.dumps(manifest).encode()).hexdigest()
     index = {"manifests": [{"digest": f"sha256:{digest}", "annotations": {"io.containerd.image.name": "x/y:1"}}]}
     write_archive(tmp_path / "a.tar", {"index.json": index, f"blobs/sha256/{digest}": manifest})
-    facts = inspect_archive(tmp_path / "a.tar")
-    assert (facts.image, facts.digest, facts.layers) == ("x/y:1", f"sha256:{digest}", 3)
-    assert facts.size == (tmp_path / "a.tar").stat().st_size
+    found = facts(tmp_path / "a.tar", "a.tar")
+    size = (tmp_path / "a.tar").stat().st_size
+    assert found == {"image": "x/y:1", "digest": f"sha256:{digest}", "size": size, "layers": 3}
+    times = []
+    for number in (2.5, 7.25, 1.0):
+        times.append(tmp_path / f"built-at-{number}")
+        times[-1].write_text(f"{number}\n")
+    main(str(tmp_path / "a.tar"), "a.tar", *map(str, times))
+    assert json.loads(capsys.readouterr().out) == {**found, "built_at": 7.25}
 
 
-def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
-    write_archive(tmp_path / "a.tar", {"other.json": {}})
-    with pytest.raises(BuildError, match=r"a\.tar is no OCI archive: it has no index\.json"):
-        inspect_archive(tmp_path / "a.tar")
+@pytest.mark.parametrize(
+    ("documents", "message"),
+    [
+        ({"other.json": {}}, "a.tar is no OCI archive: it has no index.json"),
+        ({"index.json": {"manifests": []}}, "a.tar: expected one image in the archive's index"),
+    ],
+)
+def test_what_is_no_archive_is_refused(documents: dict[str, object], message: str, tmp_path: Path) -> None:
+    write_archive(tmp_path / "a.tar", documents)
+    with pytest.raises(SystemExit, match=message):
+        main(str(tmp_path / "a.tar"), "a.tar")
 
 
 def test_an_image_over_its_budget_is_refused() -> None:

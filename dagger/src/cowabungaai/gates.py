@@ -4,19 +4,17 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import anyio
 import dagger
 from pydantic import BaseModel, ConfigDict
 
 from cowabungaai import checks, images, scan_run
+from cowabungaai.archives import facts_of
 from cowabungaai.errors import PipelineError, PublishError
 from cowabungaai.here import check_room
-from cowabungaai.report import inspect_archive
+from cowabungaai.report import archive_name
 from cowabungaai.sources import Project
 from cowabungaai.steps import outcomes
 
@@ -116,10 +114,7 @@ async def candidate_of(project: Project, service: str, flavor: str) -> Candidate
     """
     await check_room(project.catalog.check_flavor(service, flavor), flavor)
     archive = images.archive(await images.build(project, service, flavor))
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "image.tar"
-        await archive.export(str(file))
-        facts = await anyio.to_thread.run_sync(inspect_archive, file)
+    facts = await facts_of(archive, archive_name(service, flavor))
     return Candidate(service, flavor, await images.version_of(project.source, service), facts.digest, archive)
 
 

@@ -3,11 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import tarfile
-from dataclasses import dataclass
-from pathlib import Path
-
 from pydantic import BaseModel, ConfigDict
 
 from cowabungaai.catalog import ServiceSpec
@@ -81,44 +76,6 @@ def archive_name(service: str, flavor: str) -> str:
         flavor: cpu or gpu.
     """
     return f"{service}.tar" if flavor == "cpu" else f"{service}-{flavor}.tar"
-
-
-@dataclass(frozen=True)
-class ArchiveFacts:
-    """What an OCI archive says of itself: image name, manifest digest, size in bytes, number of layers."""
-
-    image: str
-    digest: str
-    size: int
-    layers: int
-
-
-def inspect_archive(file: Path) -> ArchiveFacts:
-    """Read the index and the manifest of an OCI archive.
-
-    Raises:
-        BuildError: It is not an OCI archive with one image.
-    """
-    with tarfile.open(file) as archive:
-
-        def read(name: str) -> dict[str, object]:
-            try:
-                member = archive.extractfile(name)
-            except KeyError:
-                member = None
-            if member is None:
-                raise BuildError(f"{file.name} is no OCI archive: it has no {name}")
-            loaded: dict[str, object] = json.load(member)
-            return loaded
-
-        manifests = read("index.json")["manifests"]
-        if not isinstance(manifests, list) or len(manifests) != 1:
-            raise BuildError(f"{file.name}: expected one image in the archive's index")
-        entry = manifests[0]
-        manifest = read(f"blobs/sha256/{entry['digest'].removeprefix('sha256:')}")
-        image = entry.get("annotations", {}).get("io.containerd.image.name", "")
-    layers = manifest["layers"]
-    return ArchiveFacts(image, entry["digest"], file.stat().st_size, len(layers) if isinstance(layers, list) else 0)
 
 
 def check_budget(spec: ServiceSpec, flavor: str, size: int) -> None:

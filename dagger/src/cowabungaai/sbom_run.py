@@ -16,10 +16,11 @@ from dagger import dag
 from packaging.utils import canonicalize_name
 
 from cowabungaai import images, sbom, sbom_bytes
+from cowabungaai.archives import facts_of
 from cowabungaai.errors import PipelineError, SbomError
 from cowabungaai.here import check_room
 from cowabungaai.images import BuiltImage
-from cowabungaai.report import archive_name, inspect_archive
+from cowabungaai.report import archive_name
 from cowabungaai.sbom import Packages
 from cowabungaai.scan import OFFLINE, REPORTING, trivy_container, uploaded
 from cowabungaai.sources import Project
@@ -97,7 +98,7 @@ async def _documents(project: Project, image: BuiltImage, flavor: str, trivy: da
         )
     expected = await _expected(project, image, flavor)
     carried = sbom.carried_along(parse_report(await made.file("/report.json").contents(), name), SITE.removeprefix("/"))
-    seed = await _digest(archive, name)
+    seed = (await facts_of(archive, name)).digest
     folder, lines = dag.directory(), []
     for _, ending, read in FORMS:
         file = f"{name.removesuffix('.tar')}.{ending}"
@@ -123,11 +124,3 @@ async def _expected(project: Project, image: BuiltImage, flavor: str) -> Package
         described = tomllib.loads(text)["project"]
         python.setdefault(canonicalize_name(described["name"]), set()).add(described["version"])
     return Packages(debian, python)
-
-
-async def _digest(archive: dagger.File, name: str) -> str:
-    """The digest of an image's manifest."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / name
-        await archive.export(str(file))
-        return (await anyio.to_thread.run_sync(inspect_archive, file)).digest

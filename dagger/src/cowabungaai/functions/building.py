@@ -3,38 +3,26 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from pathlib import Path
 from typing import Annotated
 
-import anyio
 import dagger
 from dagger import Doc, dag, field, function, object_type
 
 from cowabungaai import images, stack, tools
+from cowabungaai.archives import facts_of
 from cowabungaai.errors import CannotBuildError
 from cowabungaai.functions.base import Base, Flavor, Models, Service
 from cowabungaai.here import check_room, naming_what_lacks
 from cowabungaai.report import (
-    ArchiveFacts,
     BuildReport,
     LeftOut,
     ServiceReport,
     archive_name,
     check_budget,
-    inspect_archive,
 )
 from cowabungaai.sources import Project
 from cowabungaai.steps import for_each, step
-
-
-async def _facts_of(archive: dagger.File, name: str) -> ArchiveFacts:
-    """What an archive says of itself, read in the module's own container."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"{name}.tar"
-        await archive.export(str(file))
-        return await anyio.to_thread.run_sync(inspect_archive, file)
 
 
 async def _build_and_report(
@@ -56,9 +44,8 @@ async def _build_and_report(
     await check_room(project.catalog.check_flavor(name, flavor), flavor)
     image = await images.build(project, name, flavor)
     archive = images.archive(image)
-    facts = await _facts_of(archive, name)
+    facts = await facts_of(archive, archive_name(name, flavor), image.built_at)
     check_budget(image.spec, flavor, facts.size)
-    ran_at = [float(await file.contents()) for file in image.built_at]
     row = ServiceReport(
         service=name,
         flavor=flavor,
@@ -68,7 +55,7 @@ async def _build_and_report(
         size=facts.size,
         layers=facts.layers,
         seconds=round(time.time() - begun, 2),
-        cached=max(ran_at) < started,
+        cached=facts.built_at < started,
         drift=(await image.drift.contents()).splitlines(),
     )
     return row, archive
