@@ -29,6 +29,9 @@ MAX_ROWS = 32
 # Of what takes less than this part of the run nothing could be seen.
 LEAST_PART = 0.01
 MAX_WORDS = 38
+# What the engine was asked for, but not what it tells of its own work on that.
+CALLS = ("withExec", "Container.withExec", "Container.asTarball", "File.export", "Directory.export", "export layers")
+LOADING = "load workspace: ."
 
 STYLE = """
   .page { fill: #ffffff; }
@@ -127,7 +130,7 @@ def chosen(told: dict[bytes, Any], scopes: dict[bytes, str]) -> list[Span]:
         for key, span in told.items()
         if span.end_time_unix_nano - span.start_time_unix_nano > LEAST_PART * (ended - begun)
     }
-    inner = {key for key in worth - steps if told[key].name.startswith(("withExec", "exec ", "Container.withExec"))}
+    inner = {key for key in worth - steps if told[key].name.startswith(CALLS)}
     by_length = sorted(inner, key=lambda key: told[key].start_time_unix_nano - told[key].end_time_unix_nano)
     kept = steps | set(by_length[: max(0, MAX_ROWS - len(steps))])
 
@@ -142,9 +145,10 @@ def chosen(told: dict[bytes, Any], scopes: dict[bytes, str]) -> list[Span]:
     def seconds(key: bytes, depth: int) -> Span:
         span = told[key]
         start, end = ((moment - begun) / 1e9 for moment in (span.start_time_unix_nano, span.end_time_unix_nano))
-        return Span(span.name, round(start, 3), round(end, 3), depth, key in steps)
+        return Span(span.name, round(start, 3), round(end, 3), depth, key in steps or span.name == LOADING)
 
-    ordered: list[Span] = []
+    loading = [key for key, span in told.items() if span.name == LOADING]
+    ordered = [seconds(key, 0) for key in loading]
     for step in sorted(steps, key=lambda key: told[key].start_time_unix_nano):
         ordered.append(seconds(step, 0))
         within = [key for key in kept - steps if step_around(key) == step]
@@ -184,12 +188,13 @@ def draw(spans: list[Span], title: str) -> str:
             f'<text class="soft" x="{end + 5:.1f}" y="{y + 15}">{span.end - span.start:.1f} s</text>',
         ]
     height = bottom + MARGIN
+    box = f'viewBox="0 0 {WIDTH} {height}"'
     described = (
         f"Steps of the pipeline and what the engine ran in them, one under the other, over {longest:.0f} seconds."
     )
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-labelledby="title desc">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" {box} role="img" aria-labelledby="title desc">',
             f'<title id="title">A trace of {escape(title)}</title>',
             f'<desc id="desc">{described}</desc>',
             f"<style>{STYLE}</style>",
