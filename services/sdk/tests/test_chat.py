@@ -98,15 +98,16 @@ async def test_status_is_logged_with_the_times(serve, request_, caplog):
     caplog.set_level(logging.INFO, "cowabungaai")
     served = await serve(Gated())
     with pytest.raises(BackendTimeoutError):
-        await served.client.chat(request_, timeout_s=0.1)
+        await served.client.chat(request_, timeout_s=1)
     await served.server.stop()
     fields = next(record.fields for record in caplog.records if record.message == "call")
     assert fields["method"] == "Chat"
     assert fields["status"] == "DEADLINE_EXCEEDED"
     assert fields["model"] == "words"
-    assert fields["ms"] >= 90
-    assert fields["queued_ms"] < 90
-    assert fields["first_piece_ms"] < 90
+    # The client's second began before the server's.
+    assert fields["ms"] >= 500
+    assert fields["queued_ms"] < 500
+    assert fields["first_piece_ms"] < 500
 
 
 async def test_backend_refusal_names_its_parameter(serve, request_):
