@@ -24,6 +24,11 @@ from shared.registries import Registry, running_registry
 
 BASE = "base"
 START_SECONDS = 60
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+TRUSTING = """FROM plain
+COPY authorities.crt /etc/ssl/certs/ca-certificates.crt
+ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+"""
 CHART = f"packages/{SERVICE}/chart"
 
 
@@ -81,7 +86,7 @@ class Predecessor:
         self.run(*build, f"--file={HERE / 'predecessor' / 'Dockerfile'}", str(checkout))
         self.run("docker", "push", "--quiet", reference)
         create = [str(self.zarf), "package", "create", str(package), "--confirm", "--no-color", "--skip-sbom"]
-        self.run(*create, "--plain-http", f"--output={package}", f"--cache-path={self.folder / 'zarf-cache'}")
+        self.run(*create, "--plain-http", f"--output={package}", f"--zarf-cache={self.folder / 'zarf-cache'}")
         return time.perf_counter() - begun
 
     def run(self, *command: str) -> None:
@@ -111,7 +116,10 @@ def ready(folder: Path, zarf: Path) -> Iterator[Predecessor]:
     if shutil.which("dockerd") is None or shutil.which("docker") is None:
         raise HostError("this machine has no docker, which the predecessor's way needs", "apt-get install docker.io")
     socket = f"unix://{folder / 'docker.sock'}"
-    environment = {**os.environ, "DOCKER_HOST": socket, "DOCKER_BUILDKIT": "1", "DOCKER_CONFIG": str(folder)}
+    # Debian's client first: it has BuildKit built in, where a newer one needs a component of its own.
+    path = f"/usr/bin:{os.environ['PATH']}"
+    variables = {"DOCKER_HOST": socket, "DOCKER_BUILDKIT": "1", "DOCKER_CONFIG": str(folder), "PATH": path}
+    environment = {**os.environ, **variables}
     log = folder / "dockerd.log"
     places = {"data-root": "data", "exec-root": "exec", "pidfile": "docker.pid"}
     options = [f"--{name}={folder / place}" for name, place in places.items()]
@@ -124,7 +132,12 @@ def ready(folder: Path, zarf: Path) -> Iterator[Predecessor]:
             predecessor = Predecessor(folder, environment, registry, zarf)
             # Debian's docker reads no layers of zstd, so it takes the root file system as it is.
             tar = images.root_tar(images.load("python"))
-            predecessor.run("docker", "import", *_settings(), str(tar), BASE)
+            predecessor.run("docker", "import", *_settings(), str(tar), "plain")
+            # Whom this machine trusts, where packages come through a proxy of its own; the engine does the same.
+            (trusting := folder / "trusting").mkdir()
+            shutil.copy(AUTHORITIES, trusting / "authorities.crt")
+            (trusting / "Dockerfile").write_text(TRUSTING)
+            predecessor.run("docker", "build", "--quiet", f"--tag={BASE}", str(trusting))
             yield predecessor
     finally:
         daemon.terminate()
