@@ -33,7 +33,7 @@ Backend = Annotated[str, Doc("A backend, as in `services`")]
 class Proving(Base):
     """Unit tests, the whole stack, conformance and load."""
 
-    @function
+    @function(cache="never")  # type: ignore[call-overload, untyped-decorator]  # overloads lack it
     async def test(self, service: Service, flavor: TestFlavor = None, exit_code: ExitCode = 1) -> dagger.Directory:
         """Unit tests of a service inside its image: junit.xml, coverage.xml, pytest.txt, summary.json."""
         async with step(f"test {service}"):
@@ -42,7 +42,7 @@ class Proving(Base):
                 ran.check(f"unit tests of {service} failed in its image ({SITE})")
             return ran.report
 
-    @function
+    @function(cache="never")  # type: ignore[call-overload, untyped-decorator]  # overloads lack it
     async def test_all(self, exit_code: ExitCode = 1) -> dagger.Directory:
         """Unit tests of all services, a folder for each, and summary.json."""
         project = await self._project()

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What junit.xml tells of a run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from cowabungaai.pytest_run import began_since, summarize
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def junit(**attributes: object) -> str:
+    words = {"tests": 12, "failures": 1, "errors": 2, "skipped": 3, "time": 1.25, **attributes}
+    inside = " ".join(f'{name}="{value}"' for name, value in words.items())
+    return f"<testsuites><testsuite {inside}></testsuite></testsuites>"
+
+
+def test_failed_fixtures_are_failures() -> None:
+    found = summarize("api", junit(), 1)
+    assert (found.passed, found.tests, found.failures, found.skipped, found.seconds) == (False, 12, 3, 3, 1.25)
+
+
+@pytest.mark.parametrize("code", [1, 2, 5])
+def test_a_run_that_found_nothing_or_was_ended_has_not_passed(code: int) -> None:
+    assert not summarize("api", junit(tests=0, failures=0, errors=0), code).passed
+    assert summarize("api", junit(failures=0, errors=0), 0).passed
+
+
+@pytest.mark.parametrize(
+    ("time", "fresh"),
+    [
+        (NOW, True),
+        (NOW + timedelta(seconds=1), True),
+        (NOW - timedelta(seconds=1), False),
+        ((NOW + timedelta(seconds=1)).astimezone(timezone(timedelta(hours=5))), True),
+        ((NOW + timedelta(seconds=1)).replace(tzinfo=None), True),
+        ((NOW - timedelta(seconds=1)).replace(tzinfo=None), False),
+    ],
+)
+def test_a_failure_out_of_the_cache_is_told_from_a_new_one(time: datetime, fresh: bool) -> None:
+    assert began_since(junit(timestamp=time.isoformat()), NOW) is fresh
+
+
+def test_a_run_that_tells_no_time_is_not_taken_for_a_new_one() -> None:
+    assert not began_since(junit(), NOW)
+    assert not began_since(None, NOW)
