@@ -154,6 +154,7 @@ def test_the_built_stack_conforms(dagger: Run, tmp_path: Path) -> None:
         "conformance.json",
         "junit.xml",
         "pytest.txt",
+        "summary.json",
     ]
     report = json.loads((tmp_path / "report" / "conformance.json").read_text())
     assert report["failed"] == 0
