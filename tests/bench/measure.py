@@ -96,12 +96,12 @@ def unchanged(launcher: Launcher, output: Path, repeats: int) -> Measure:
     """Seconds of a build-all after which nothing is new; a first run must have filled the cache."""
     anew: set[str] = set()
 
-    def once(_: int) -> float:
+    def once() -> float:
         build = launcher.build_all(output)
         anew.update(row["service"] for row in build.services if not row["cached"])
         return build.seconds
 
-    samples = _repeat("unchanged build-all", "bench-unchanged", repeats, once)
+    samples = repeat("unchanged build-all", "bench-unchanged", repeats, once)
     counted = "The whole command: launcher, loading of the module, build, export of all archives."
     return Measure(
         key="build-all.unchanged",
@@ -126,7 +126,7 @@ def changed(launcher: Launcher, output: Path, repeats: int) -> Measure:
             inside.build_all(output)
         line = sandbox.ChangingLine(copy, SERVICE)
 
-        def once(_: int) -> float:
+        def once() -> float:
             # Random, since the engine still knows the lines of earlier benchmarks.
             line.change(secrets.token_hex(8))
             build = inside.build_all(output)
@@ -134,7 +134,7 @@ def changed(launcher: Launcher, output: Path, repeats: int) -> Measure:
                 raise JobError(f"a new line in {line.file.relative_to(copy)} did not make {SERVICE} be built anew")
             return build.seconds
 
-        samples = _repeat(f"build-all after a new line in {SERVICE}", "bench-changed", repeats, once)
+        samples = repeat(f"build-all after a new line in {SERVICE}", "bench-changed", repeats, once)
     return Measure(
         key="build-all.changed",
         title="Build-all after one new line",
@@ -152,13 +152,13 @@ def cold(launcher: Launcher, output: Path, cache: Path) -> Measure:
         with console.step("starting an engine with an empty cache", "bench-engine"):
             alone.run("engine", "up")
 
-        def once(_: int) -> float:
+        def once() -> float:
             build = alone.build_all(output)
             if known := [row["service"] for row in build.services if row["cached"]]:
                 raise JobError(f"the new engine had {', '.join(known)} in its cache, so this was no cold build")
             return build.seconds
 
-        samples = _repeat("cold build-all", "bench-cold", 1, once)
+        samples = repeat("cold build-all", "bench-cold", 1, once)
     return Measure(
         key="build-all.cold",
         title="Cold build-all",
@@ -207,9 +207,17 @@ def _budget(file: Path) -> float:
     return megabytes * 1_000_000
 
 
-def _repeat(title: str, key: str, repeats: int, once: Callable[[int], float]) -> tuple[float, ...]:
+def repeat(title: str, key: str, repeats: int, once: Callable[[], float]) -> tuple[float, ...]:
+    """Take a measure several times, each a step that people see.
+
+    Args:
+        title: What is done.
+        key: Names how long it takes, for the next time.
+        repeats: How often.
+        once: Takes it: a number of seconds, or of bytes.
+    """
     samples = []
     for number in range(1, repeats + 1):
         with console.step(title if repeats == 1 else f"{title}, {number} of {repeats}", key):
-            samples.append(round(once(number), 3))
+            samples.append(round(once(), 3))
     return tuple(samples)

@@ -127,13 +127,6 @@ def _signal(started: Started, number: signal.Signals) -> None:
         os.killpg(started.pid, number)
 
 
-def free_port() -> int:
-    """A port of the loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def accepts(port: int) -> bool:
     """Whether something listens on a port of the loopback."""
     with socket.socket() as probe:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import stat
 import subprocess
 import time
@@ -20,6 +19,8 @@ import httpx
 import openai
 import pytest
 from harness import CHECKOUT, SERVICES, WITH_MODELS, Run, described
+
+from shared.ports import free_port
 
 MESSAGE = [{"role": "user", "content": "to be or not to be"}]
 START_SECONDS = 600
@@ -47,14 +48,6 @@ class Stack:
     def root(self) -> str:
         """The URL without the prefix of an API."""
         return self.url.removesuffix("/openai/v1")
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def printed(pattern: str, log: Path) -> str:

@@ -28,18 +28,12 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import yaml
 
+from shared.ports import free_port
+
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 # What a request counts for besides its body, so that every moment of a push can be the last.
 REQUEST_UNITS = 4096
 CHUNK = 4096
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass(frozen=True)

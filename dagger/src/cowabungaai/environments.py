@@ -16,12 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from cowabungaai import yaml_files
 from cowabungaai.errors import DeploymentError, PipelineError
 from cowabungaai.findings import parse_severities
+from cowabungaai.published import TAG
 from cowabungaai.vulnerability_db import parse_age
 
 FILE = "environments.yaml"
 PLACEHOLDERS = {"version", "sha"}
 SHORT_SHA = 12
-TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
 @dagger.enum_type

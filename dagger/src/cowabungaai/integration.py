@@ -51,11 +51,11 @@ async def run_suite(project: Project, suite: dagger.Directory, backend: str) -> 
     spec = gateway_of(project)
     backend_of(project, backend)
     key = await new_admin_key(project)
-    password = dag.set_secret("cowabungaai-postgres-password", secrets.token_urlsafe(32))
-    database = postgres(password)
+    password = secrets.token_urlsafe(32)
+    database = postgres(dag.set_secret("cowabungaai-postgres-password", password))
     url = dag.set_secret(
         "cowabungaai-postgres-url",
-        f"postgresql://{DATABASE_USER}:{await password.plaintext()}@{DATABASE_HOST}:{DATABASE_PORT}/postgres",
+        f"postgresql://{DATABASE_USER}:{password}@{DATABASE_HOST}:{DATABASE_PORT}/postgres",
     )
     with_database = (
         (await stack_with(project, [backend], key))

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from bench import probe
-from bench.processes import Fleet, Started, accepts, free_port
+from bench.processes import Fleet, Started, accepts
 from cowabunga import models, services
 from cowabunga.errors import JobError
 from cowabunga.paths import CHECKOUT, logs
 from cowabunga.python_tools import REQUIREMENTS
+from shared.ports import free_port
 
 WORKERS = "bench.backends.workers"
 SERVING = re.compile(r'"event": ?"serving"')

@@ -14,11 +14,11 @@ from rich.table import Table
 
 from bench.ends import exit_codes
 from bench.gateway.measure import MODULE
-from bench.processes import free_port
 from cowabunga import console, gotools, services, store
 from cowabunga.errors import JobError
 from cowabunga.paths import CHECKOUT
 from cowabunga.python_tools import REQUIREMENTS
+from shared.ports import free_port
 
 
 def parts(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False) -> None:

@@ -12,10 +12,11 @@ from pathlib import Path
 import httpx
 
 from bench import machine, probe
-from bench.processes import Fleet, Started, accepts, free_port
+from bench.processes import Fleet, Started, accepts
 from cowabunga import services
 from cowabunga.errors import CowabungaError, JobError, UsageError
 from cowabunga.python_tools import REQUIREMENTS
+from shared.ports import free_port
 
 MODEL = "echo"
 # LiteLLM asks for a key that looks like one; it is of this machine's loopback alone.

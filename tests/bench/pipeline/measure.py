@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench import sandbox
 from bench.launcher import Launcher
-from bench.measure import UNCHANGED_GOAL_SECONDS, Failure, Taken
+from bench.measure import UNCHANGED_GOAL_SECONDS, Failure, Taken, repeat
 from bench.pipeline import SERVICE, predecessor
 from bench.report import Measure
 from cowabunga import console
@@ -109,7 +109,7 @@ def take(plan: Plan, launcher: Launcher, cache: Path) -> Taken:
 def loading(launcher: Launcher, repeats: int) -> Measure:
     """Seconds until the module's functions are known."""
     launcher.run("dagger", "functions")
-    samples = tuple(_rounds("loading the module", repeats, lambda: launcher.run("dagger", "functions")))
+    samples = repeat("loading the module", "bench-load", repeats, lambda: launcher.run("dagger", "functions"))
     note = "`dagger functions`: launcher, command line, sources to the engine, types of the module."
     return Measure(
         key="module.load",
@@ -142,15 +142,16 @@ def warm(job: Job, launcher: Launcher, output: Path, repeats: int) -> list[Measu
             line.change(secrets.token_hex(8))
             return job.run(inside, output)
 
-        unchanged = _rounds(f"unchanged {job.name}", repeats, lambda: job.run(inside, output))
-        after = _rounds(f"{job.name} after a new line", repeats, changed)
+        key = f"bench-{job.name}"
+        unchanged = repeat(f"unchanged {job.name}", f"{key}-unchanged", repeats, lambda: job.run(inside, output))
+        after = repeat(f"{job.name} after a new line", f"{key}-changed", repeats, changed)
     return [
         Measure(
             key=f"{job.name}.unchanged",
             title=f"Unchanged {job.name}",
             group="warm",
             unit="seconds",
-            samples=tuple(unchanged),
+            samples=unchanged,
             goal=job.goal,
             note="The whole command, with loading of the module and export of what it returns.",
         ),
@@ -159,7 +160,7 @@ def warm(job: Job, launcher: Launcher, output: Path, repeats: int) -> list[Measu
             title=f"{job.name} after one new line",
             group="warm",
             unit="seconds",
-            samples=tuple(after),
+            samples=after,
             note=f"Each time with another line in a source file of {SERVICE}.",
         ),
     ]
@@ -173,7 +174,7 @@ def cold(wanted: list[Job], launcher: Launcher, output: Path, cache: Path) -> li
         with console.step("starting an engine with an empty cache", "bench-engine"):
             alone.run("engine", "up")
         for job in wanted:
-            (seconds,) = _rounds(f"cold {job.name}", 1, lambda job=job: job.run(alone, output))
+            samples = repeat(f"cold {job.name}", f"bench-{job.name}-cold", 1, lambda job=job: job.run(alone, output))
             note = "On an empty engine, after the ones before it in this list; tools and base images were there."
             measures.append(
                 Measure(
@@ -181,7 +182,7 @@ def cold(wanted: list[Job], launcher: Launcher, output: Path, cache: Path) -> li
                     title=f"Cold {job.name}",
                     group="cold",
                     unit="seconds",
-                    samples=(seconds,),
+                    samples=samples,
                     note=note,
                 )
             )
@@ -212,7 +213,9 @@ def beside(launcher: Launcher, output: Path, repeats: int) -> list[Measure]:
             # In turns, so that what disturbs one disturbs the other.
             ways = [("ours", ours), ("theirs", lambda: other.package(copy))]
             for name, way in ways if number % 2 else ways[::-1]:
-                samples[name] += _rounds(f"a package after a new line, {name}, {number} of {repeats}", 1, way)
+                samples[name] += repeat(
+                    f"a package after a new line, {name}, {number} of {repeats}", f"bench-{name}", 1, way
+                )
     ratios = [theirs / ours for ours, theirs in zip(samples["ours"], samples["theirs"], strict=True)]
     shown = f"{statistics.median(ratios):.1f} times as fast ({min(ratios):.1f} to {max(ratios):.1f})"
     return [
@@ -234,11 +237,3 @@ def beside(launcher: Launcher, output: Path, repeats: int) -> list[Measure]:
             note="Debian's docker with BuildKit, a registry on this machine, zarf package create without SBOM.",
         ),
     ]
-
-
-def _rounds(title: str, repeats: int, once: Callable[[], float]) -> list[float]:
-    samples = []
-    for number in range(1, repeats + 1):
-        with console.step(title if repeats == 1 else f"{title}, {number} of {repeats}", f"bench-{title}"):
-            samples.append(round(once(), 3))
-    return samples

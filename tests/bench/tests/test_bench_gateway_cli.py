@@ -18,9 +18,10 @@ from bench import __main__ as command
 from bench.gateway import measure, targets
 from bench.gateway.report import GatewayReport
 from bench.gateway.targets import TARGETS, Ground, Running, choose
-from bench.processes import Fleet, free_port
+from bench.processes import Fleet
 from cowabunga import services
 from cowabunga.errors import MirrorError, UsageError
+from shared.ports import free_port
 
 
 def start_pretended(ground: Ground, base: Running | None) -> Running:

@@ -13,8 +13,9 @@ import pytest
 
 from bench import probe
 from bench.gateway.targets import Running
-from bench.processes import Fleet, accepts, free_port
+from bench.processes import Fleet, accepts
 from cowabunga.errors import JobError
+from shared.ports import free_port
 
 # Ends only when killed, and so does its child.
 STUBBORN = """

@@ -40,8 +40,9 @@ class Environments(Building):
             tags = described.tags_for(version, sha)
             image = f"{REGISTRY_PREFIX}/{row.service}:{tags[0]}@{row.digest}"
             values = await self._values(described, row.service, image)
-            file = f"values/{row.service}.yaml" if values is not None else None
-            if file is not None and values is not None:
+            file = None
+            if values is not None:
+                file = f"values/{row.service}.yaml"
                 built = built.with_new_file(file, values)
             deployed.append(
                 DeployedService(
