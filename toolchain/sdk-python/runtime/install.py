@@ -54,6 +54,8 @@ def module(facts: Path) -> None:
         run("uv", "pip", "check", *(["--python", str(VENV)] if venv else []))
     else:
         run("pip", "check")
+    # Bytecode of the module itself, which installers leave out where it runs from its sources.
+    run(str(VENV / "bin/python") if venv else "python", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", ".")
 
 
 if __name__ == "__main__":
