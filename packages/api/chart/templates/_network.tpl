@@ -1,0 +1,62 @@
+{{/* SPDX-License-Identifier: Apache-2.0 */}}
+{{/* Whom the gateway may be connected with. Argument: root. */}}
+
+{{- define "api.network" -}}
+{{- $values := .Values -}}
+{{- $database := $values.database -}}
+{{- $backend := dict "app.kubernetes.io/part-of" "cowabungaai" "app.kubernetes.io/component" "backend" -}}
+edges:
+  {{- range $values.clients }}
+  - description: {{ printf "Calls from %s" .namespace | quote }}
+    direction: Ingress
+    namespace: {{ .namespace | quote }}
+    pods: {{ toJson (.pods | default dict) }}
+    ports: [{{ $values.port }}]
+    managed: {{ eq .namespace (printf "istio-%s-gateway" $values.expose.gateway) }}
+  {{- end }}
+  {{- range $values.backendNamespaces }}
+  - description: {{ printf "Backends %s" .namespace | trim | quote }}
+    direction: Egress
+    namespace: {{ .namespace | quote }}
+    pods: {{ toJson $backend }}
+    ports: {{ toJson .ports }}
+  {{- end }}
+  {{- if $database.secretName }}
+  - description: PostgreSQL
+    direction: Egress
+    {{- if $database.cidr }}
+    cidr: {{ $database.cidr | quote }}
+    {{- else }}
+    namespace: {{ $database.namespace | quote }}
+    pods: {{ toJson $database.pods }}
+    {{- end }}
+    ports: [{{ $database.port }}]
+  {{- end }}
+  {{- if $values.sso.enabled }}
+  - description: Keycloak's public keys
+    direction: Egress
+    namespace: keycloak
+    pods: {app.kubernetes.io/name: keycloak}
+    ports: [8080]
+  {{- end }}
+{{- /* Backends in this namespace have no Package of their own. */}}
+covers:
+  {{- range $values.backendNamespaces }}
+  {{- if or (not .namespace) (eq .namespace $.Release.Namespace) }}
+  - description: Calls of the gateway
+    direction: Ingress
+    selector: {{ toJson $backend }}
+    namespace: {{ $.Release.Namespace | quote }}
+    pods: {{ include "cowabungaai.selector" $ | fromYaml | toJson }}
+    ports: {{ toJson .ports }}
+  {{- with $values.network.monitoring.namespace }}
+  - description: Prometheus reads metrics of backends
+    direction: Ingress
+    selector: {{ toJson $backend }}
+    namespace: {{ . | quote }}
+    pods: {{ toJson $values.network.monitoring.pods }}
+    ports: [{{ $values.metricsPort }}]
+  {{- end }}
+  {{- end }}
+  {{- end }}
+{{- end -}}

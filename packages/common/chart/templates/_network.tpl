@@ -1,0 +1,119 @@
+{{/* SPDX-License-Identifier: Apache-2.0 */}}
+{{/*
+What a workload may be connected with: a list of edges in YAML, from which both the NetworkPolicy and the UDS Package are made.
+An edge:
+  description  what it is for
+  direction    Ingress or Egress
+  namespace    of the other side, the release's own where it is empty, all with "*"; or `cidr`
+  pods         labels of the other side's pods; all where there are none
+  ports        of the side that is connected to
+  protocols    TCP where none is given
+  managed      whether the UDS operator makes it by itself
+Argument: root, part.
+*/}}
+
+{{- define "cowabungaai.edges" -}}
+{{- $network := .root.Values.network -}}
+{{- with .part.edges }}
+{{ toYaml . }}
+{{- end }}
+{{- with $network.monitoring.namespace }}
+- description: Prometheus reads metrics
+  direction: Ingress
+  namespace: {{ . | quote }}
+  pods: {{ toJson $network.monitoring.pods }}
+  ports: [{{ include "cowabungaai.metricsNumber" $ }}]
+{{- end }}
+{{- with .root.Values.tracing }}
+{{- if .endpoint }}
+- description: Traces to the collector
+  direction: Egress
+  namespace: {{ .namespace | quote }}
+  pods: {{ toJson .pods }}
+  ports: [{{ include "cowabungaai.tracingPort" . }}]
+{{- end }}
+{{- end }}
+{{- range $direction := list "Ingress" "Egress" }}
+{{- range index $network ($direction | lower) }}
+- {{ merge (dict "direction" $direction) . | toJson }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "cowabungaai.metricsNumber" -}}
+{{- ternary .part.port.number .root.Values.metricsPort (eq .part.metrics.port .part.port.name) -}}
+{{- end -}}
+
+{{/* The port of tracing.endpoint, which the schema sees to that it has. */}}
+{{- define "cowabungaai.tracingPort" -}}
+{{- (urlParse .endpoint).host | splitList ":" | last -}}
+{{- end -}}
+
+{{/* Whoever connects to somebody by name asks DNS. */}}
+{{- define "cowabungaai.allEdges" -}}
+{{- $edges := include "cowabungaai.edges" . | fromYamlArray -}}
+{{- $dns := .root.Values.network.dns -}}
+{{- $asks := false -}}
+{{- range $edges -}}{{- if and (eq .direction "Egress") (not .cidr) -}}{{- $asks = true -}}{{- end -}}{{- end -}}
+{{- if $asks -}}
+{{- $edge := dict "description" "Names in DNS" "direction" "Egress" "namespace" $dns.namespace "pods" $dns.pods -}}
+{{- $ports := list $dns.port -}}
+{{- $edges = append $edges (merge $edge (dict "ports" $ports "protocols" (list "UDP" "TCP") "managed" true)) -}}
+{{- end -}}
+{{- toYaml $edges -}}
+{{- end -}}
+
+{{/* All that is not named here is denied, in both directions. */}}
+{{- define "cowabungaai.networkPolicy" -}}
+{{- $edges := include "cowabungaai.allEdges" . | fromYamlArray -}}
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  {{- include "cowabungaai.metadata" . | nindent 2 }}
+spec:
+  podSelector:
+    matchLabels:
+      {{- include "cowabungaai.selector" .root | nindent 6 }}
+  policyTypes: [Ingress, Egress]
+  {{- range $direction, $peer := dict "Ingress" "from" "Egress" "to" }}
+  {{ $direction | lower }}:
+    {{- $named := false }}
+    {{- range $edges }}
+    {{- if eq .direction $direction }}
+    {{- $named = true }}
+    # {{ .description }}
+    - {{ $peer }}:
+        - {{ include "cowabungaai.peer" (dict "root" $.root "edge" .) | indent 10 | trim }}
+      ports:
+        {{- $protocols := .protocols | default (list "TCP") }}
+        {{- range $port := .ports }}
+        {{- range $protocols }}
+        - port: {{ $port }}
+          protocol: {{ . }}
+        {{- end }}
+        {{- end }}
+    {{- end }}
+    {{- end }}
+    {{- if not $named }} []
+    {{- end }}
+  {{- end }}
+{{- end -}}
+
+{{- define "cowabungaai.peer" -}}
+{{- if .edge.cidr -}}
+ipBlock:
+  cidr: {{ .edge.cidr }}
+{{- else -}}
+namespaceSelector:
+  {{- if eq (.edge.namespace | default "") "*" }} {}
+  {{- else }}
+  matchLabels:
+    kubernetes.io/metadata.name: {{ .edge.namespace | default .root.Release.Namespace }}
+  {{- end }}
+{{- with .edge.pods }}
+podSelector:
+  matchLabels:
+    {{- toYaml . | nindent 4 }}
+{{- end }}
+{{- end -}}
+{{- end -}}
