@@ -24,15 +24,19 @@ NEVER_RUN = (
     r"|tabnanny|pyclbr|modulefinder|rlcompleter|cmd|code|codeop|timeit|nturl2path|ntpath|statistics|fractions|py_compile"
     r"|compileall|zipapp|getpass|fileinput|filecmp|netrc|sched|shelve|wave|colorsys|symtable|tracemalloc|turtle)[.]py)"
 )
-# Documentation, translations, character sets of iconv, and Python's own tests.
+# Documentation, translations, character sets but Unicode's, Python's own tests, and what needs libraries left out.
 EXCLUDED = (
     "usr/lib/*/gconv",
     "usr/lib/python3.*/lib-dynload/_*test*.so",
+    "usr/lib/python3.*/lib-dynload/_codecs_*.so",
+    "usr/lib/python3.*/lib-dynload/_curses*.so",
+    "usr/lib/python3.*/lib-dynload/_dbm*.so",
+    "usr/lib/python3.*/lib-dynload/readline*.so",
     "usr/lib/python3.*/pydoc_data",
     "usr/lib/python3.*/test",
     "usr/lib/python3.*/turtle*",
     "usr/share/bug",
-    "usr/share/doc",
+    "usr/share/gcc",
     "usr/share/info",
     "usr/share/lintian",
     "usr/share/locale",
@@ -111,6 +115,12 @@ def finish(root: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+    # Licences go where the programs go.
+    for path in [found for found in root.glob("usr/share/doc/*/*") if found.name != "copyright"]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
     certificates = sorted((root / "usr/share/ca-certificates").rglob("*.crt"))
     bundle = root / "etc/ssl/certs/ca-certificates.crt"
     bundle.parent.mkdir(parents=True, exist_ok=True)

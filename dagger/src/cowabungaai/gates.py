@@ -113,7 +113,7 @@ async def candidate_of(project: Project, service: str, flavor: str) -> Candidate
         PipelineError: It could not be built.
     """
     await check_room(project.catalog.check_flavor(service, flavor), flavor)
-    archive = images.archive(await images.build(project, service, flavor))
+    archive = await images.archive(project, await images.build(project, service, flavor))
     facts = await facts_of(archive, archive_name(service, flavor))
     return Candidate(service, flavor, await images.version_of(project.source, service), facts.digest, archive)
 

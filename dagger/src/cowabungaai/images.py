@@ -6,11 +6,13 @@ from __future__ import annotations
 import json
 import tomllib
 from dataclasses import dataclass
+from typing import Any
 
 import dagger
 import yaml
 from dagger import dag
 
+from cowabungaai.archives import Layer, image_archive
 from cowabungaai.catalog import ServiceSpec
 from cowabungaai.sources import Project
 from cowabungaai.wheels import (
@@ -40,7 +42,10 @@ class BuiltImage:
 
     Attributes:
         spec: The service.
-        container: The image.
+        container: The image, to be run.
+        layers: The image's, the first lowest, to be packed.
+        config: The image's, as OCI has it.
+        reference: The name under which it is packaged and published.
         built_at: One file per stage with the time, in seconds since 1970, at which it really ran; all from before this
             run means that the engine had the image in its cache.
         drift: File that names the Debian packages that are not as locked, a line each.
@@ -48,6 +53,9 @@ class BuiltImage:
 
     spec: ServiceSpec
     container: dagger.Container
+    layers: tuple[Layer, ...]
+    config: dict[str, Any]
+    reference: str
     built_at: tuple[dagger.File, ...]
     drift: dagger.File
 
@@ -110,29 +118,63 @@ async def build_with(
     code = code_stage(project.source, project.catalog.dependencies(spec.name), platform)
     dependencies = await dependencies_stages(project.source, spec, platform, lock=lock)
     runtime = await runtime_stage(project, spec, platform)
-    version = await version_of(project.source, spec.name)
-    reference = reference_of(spec.name, version)
-    container = dag.container(platform=platform).with_directory("/", runtime.directory("/root-fs"))
-    for stage in (*dependencies, code):
-        container = container.with_directory("/", stage.directory(TREE))
+    layers = [Layer(runtime.directory("/root-fs"), "Debian packages")]
+    layers += [Layer(stage.directory(TREE), "Python packages") for stage in dependencies]
+    layers.append(Layer(code.directory(TREE), "the service"))
     if spec.writable:
-        container = container.with_directory("/", writable_folders(spec, platform))
-    variables = {"PATH": "/usr/bin", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", **spec.environment}
-    for variable, value in variables.items():
-        container = container.with_env_variable(variable, value)
-    container = (
-        container.with_user(USER)
-        .with_workdir("/")
-        .with_entrypoint(spec.entrypoint)
-        .with_exposed_port(spec.port)
-        .with_label("org.opencontainers.image.title", f"cowabungaai-{spec.name}")
-        .with_label("org.opencontainers.image.description", spec.summary)
-        .with_label("org.opencontainers.image.version", version)
-        .with_annotation("org.opencontainers.image.ref.name", reference)
-        .with_annotation("io.containerd.image.name", reference)
+        layers.append(Layer(writable_folders(spec, platform), "folders that the service writes into"))
+    container = dag.container(platform=platform)
+    for layer in layers:
+        container = container.with_directory("/", layer.tree)
+    version = await version_of(project.source, spec.name)
+    config = config_of(spec, version)
+    return BuiltImage(
+        spec,
+        configured(container, config),
+        tuple(layers),
+        config,
+        reference_of(spec.name, version),
+        tuple(stage.file(BUILT_AT) for stage in (runtime, *dependencies, code)),
+        runtime.file(DRIFT),
     )
-    built_at = tuple(stage.file(BUILT_AT) for stage in (runtime, *dependencies, code))
-    return BuiltImage(spec, container, built_at, runtime.file(DRIFT))
+
+
+def config_of(spec: ServiceSpec, version: str) -> dict[str, Any]:
+    """What an image says of how it is run, as OCI has it.
+
+    Args:
+        spec: The service.
+        version: Of the service.
+    """
+    variables = {"PATH": "/usr/bin", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", **spec.environment}
+    return {
+        "User": USER,
+        "WorkingDir": "/",
+        "Entrypoint": spec.entrypoint,
+        "ExposedPorts": {f"{spec.port}/tcp": {}},
+        "Env": [f"{name}={value}" for name, value in variables.items()],
+        "Labels": {
+            "org.opencontainers.image.title": f"cowabungaai-{spec.name}",
+            "org.opencontainers.image.description": spec.summary,
+            "org.opencontainers.image.version": version,
+        },
+    }
+
+
+def configured(container: dagger.Container, config: dict[str, Any]) -> dagger.Container:
+    """A container that is run as an image's config says.
+
+    Args:
+        container: Holds the image's files.
+        config: As `config_of` makes it.
+    """
+    for variable in config["Env"]:
+        container = container.with_env_variable(*variable.split("=", 1))
+    for name, value in config["Labels"].items():
+        container = container.with_label(name, value)
+    for port in config["ExposedPorts"]:
+        container = container.with_exposed_port(int(port.removesuffix("/tcp")))
+    return container.with_user(config["User"]).with_workdir(config["WorkingDir"]).with_entrypoint(config["Entrypoint"])
 
 
 async def version_of(source: dagger.Directory, name: str) -> str:
@@ -146,8 +188,12 @@ def reference_of(name: str, version: str) -> str:
     return f"{REGISTRY_PREFIX}/{name}:{version}"
 
 
-def archive(image: BuiltImage) -> dagger.File:
-    """The image as an OCI archive with zstd layers."""
-    return image.container.as_tarball(
-        forced_compression=dagger.ImageLayerCompression.Zstd, media_types=dagger.ImageMediaTypes.OCIMediaTypes
-    )
+async def archive(project: Project, image: BuiltImage) -> dagger.File:
+    """The image as an OCI archive with zstd layers; its bytes follow from the image's files and settings alone.
+
+    Args:
+        project: Sources and catalog.
+        image: Of the service.
+    """
+    platform = await image.container.platform()
+    return image_archive(project.source, image.layers, image.reference, image.config, platform)

@@ -30,7 +30,7 @@ async def zarf_package(project: Project, name: str, flavor: str) -> dagger.File:
     if name not in packaged:
         raise BuildError(f"service {name!r} has no packages/{name}/zarf.yaml; those that have: {', '.join(packaged)}")
     version = await version_of(source, name)
-    folder = source.directory(f"packages/{name}").with_file(f"images/{name}.tar", archive(image))
+    folder = source.directory(f"packages/{name}").with_file(f"images/{name}.tar", await archive(project, image))
     run = (
         dag.container()
         .from_(BUILD_IMAGE)

@@ -84,7 +84,7 @@ def _told(name: str, documents: Documents) -> str:
 
 async def _documents(project: Project, image: BuiltImage, flavor: str, trivy: dagger.Container) -> Documents:
     name = archive_name(image.spec.name, flavor)
-    archive = images.archive(image)
+    archive = await images.archive(project, image)
     made = (
         trivy.with_mounted_file(f"/scanned/{name}", archive)
         .with_workdir("/scanned")

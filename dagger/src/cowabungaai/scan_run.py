@@ -80,7 +80,7 @@ async def scan_images(
 
     async def one(name: str) -> Looked:
         await check_room(project.catalog.get(name), flavor)
-        archive = images.archive(await images.build(project, name, flavor))
+        archive = await images.archive(project, await images.build(project, name, flavor))
         file = scan.image_report(begun.trivy, archive, archive_name(name, flavor), begun.database)
         report = parse_report(await file.contents(), name)
         return await _look(begun, name, report, scan.check_image(report, name))

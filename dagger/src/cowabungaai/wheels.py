@@ -188,6 +188,8 @@ def packages_stage(
         module = dag.current_module().source()
         stage = stage.with_mounted_file("/leave_out.py", module.file("src/cowabungaai/leave_out.py"))
         steps.append(f"python /leave_out.py {PLACED} {shlex.join(left_out)}")
+    # Types are for those who write code.
+    steps.append(f"find {PLACED} -name '*.pyi' -delete")
     steps += [f"rm -rf {PLACED}/bin {PLACED}/.lock", COMPILE.format(PLACED), STAMP.format(TREE), NOW]
     return stage.with_exec(shell("\n".join(steps)))
 

@@ -43,7 +43,7 @@ async def _build_and_report(
     begun = time.time()
     await check_room(project.catalog.check_flavor(name, flavor), flavor)
     image = await images.build(project, name, flavor)
-    archive = images.archive(image)
+    archive = await images.archive(project, image)
     facts = await facts_of(archive, archive_name(name, flavor), image.built_at)
     check_budget(image.spec, flavor, facts.size)
     row = ServiceReport(
