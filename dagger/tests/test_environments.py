@@ -5,25 +5,33 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from cowabungaai.environments import FILE, EnvironmentName, chart_values, load, merged
+from cowabungaai.environments import FILE, EnvironmentName, chart_values, known_values, load, merged
 from cowabungaai.errors import DeploymentError
 
 ROOT = Path(__file__).parents[2]
 TEXT = files("cowabungaai").joinpath(FILE).read_text()
-CHARTS = sorted(ROOT.glob("packages/*/chart/values.yaml"))
+LIBRARY = ROOT / "packages/common/chart"
+CHARTS = sorted(set(ROOT.glob("packages/*/chart")) - {LIBRARY})
 DIGEST = "sha256:" + "0" * 64
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
 
+def values_of(chart: Path) -> dict[str, Any]:
+    """A chart's values."""
+    texts = [file.read_text() for file in (chart / "Chart.yaml", chart / "values.yaml", LIBRARY / "values.yaml")]
+    return known_values(*texts)
+
+
 @pytest.mark.parametrize("name", list(EnvironmentName))
-@pytest.mark.parametrize("chart", CHARTS, ids=[str(file.parts[-3]) for file in CHARTS])
+@pytest.mark.parametrize("chart", CHARTS, ids=[folder.parts[-2] for folder in CHARTS])
 def test_every_environment_fits_every_chart(name: EnvironmentName, chart: Path) -> None:
     image = f"ghcr.io/cowabungaai/x:1@{DIGEST}"
-    values = yaml.safe_load(chart_values(load(name), chart.parts[-3], chart.read_text(), image))
+    values = yaml.safe_load(chart_values(load(name), chart.parts[-2], values_of(chart), image))
     assert values["image"] == image
     assert values["replicas"] >= 1
 
@@ -43,13 +51,20 @@ def test_environments_differ_where_they_should() -> None:
 def test_a_value_that_the_chart_lacks_is_named_and_those_that_it_has_are_listed() -> None:
     wrong = load(EnvironmentName.staging, TEXT.replace("replicas: 1, logLevel: info", "replica: 1"))
     with pytest.raises(DeploymentError) as refused:
-        chart_values(wrong, "x", "replicas: 1\nlogLevel: info\n", "x")
+        chart_values(wrong, "x", {"replicas": 1, "logLevel": "info"}, "x")
     assert str(refused.value) == (
         "environments.yaml: x: the chart has no value 'replica'; here it has: replicas, logLevel"
     )
     nested = load(EnvironmentName.production, TEXT.replace("{secretName: cowabungaai", "{secret: cowabungaai"))
     with pytest.raises(DeploymentError, match=r"api: the chart has no value 'database\.secret'"):
-        chart_values(nested, "api", (ROOT / "packages/api/chart/values.yaml").read_text(), "x")
+        chart_values(nested, "api", values_of(ROOT / "packages/api/chart"), "x")
+
+
+def test_values_that_a_chart_imports_are_its_own_too_and_the_first_import_counts_most() -> None:
+    chart = "dependencies: [{name: b, import-values: [near, far]}]"
+    library = "exports: {near: {a: {x: 1}}, far: {a: {x: 2, y: 2}, b: 2}, other: {c: 3}}"
+    assert known_values(chart, "a: {y: 0}", library) == {"a": {"x": 1, "y": 0}, "b": 2}
+    assert known_values("name: alone", "a: 1", library) == {"a": 1}
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,8 @@ def test_dagger_check_has_a_function_for_each_group_of_checks() -> None:
     ("only", "expected"),
     [
         ([], NAMES),
-        (["ruff", "helm"], ["ruff", "helm"]),
+        (["ruff", "kubeconform"], ["ruff", "kubeconform"]),
+        (["helm"], ["helm", "helm schemas"]),
         (["mypy"], [name for name in NAMES if name.startswith("mypy ")]),
         (["mypy services/api"], ["mypy services/api"]),
     ],

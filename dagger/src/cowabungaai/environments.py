@@ -162,20 +162,35 @@ class Deployment(BaseModel):
     services: list[DeployedService]
 
 
-def chart_values(environment: Environment, service: str, chart: str, image: str) -> str:
+def known_values(chart: str, values: str, library: str) -> dict[str, Any]:
+    """What values a chart has, with their defaults: its own, and those that it imports.
+
+    Args:
+        chart: Text of its Chart.yaml.
+        values: Text of its values.yaml.
+        library: Text of the values.yaml of the chart that it imports from.
+    """
+    known = yaml.safe_load(values) or {}
+    exports = (yaml.safe_load(library) or {}).get("exports", {})
+    for dependency in (yaml.safe_load(chart) or {}).get("dependencies", []):
+        for name in dependency.get("import-values", []):
+            known = merged(exports.get(name, {}), known)
+    return known
+
+
+def chart_values(environment: Environment, service: str, known: Mapping[str, Any], image: str) -> str:
     """A values file for a service's chart, as YAML.
 
     Args:
         environment: The environment.
         service: Its name.
-        chart: Text of the chart's values.yaml.
+        known: The chart's values, as known_values has them.
         image: Reference of the image, with tag and digest.
 
     Raises:
         DeploymentError: A value is none of the chart's; the message lists those that are.
     """
     values = environment.values_for(service)
-    known = yaml.safe_load(chart) or {}
     if problems := list(_unknown(values, known, service, ())):
         raise DeploymentError("\n".join(problems))
     return yaml.safe_dump({"image": image, **values}, sort_keys=False)

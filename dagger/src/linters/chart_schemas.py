@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether the definitions in each chart's values.schema.json are those of packages/common/values.schema.json.
 
-Helm reads no other file than a chart's own, and so what is shared stands in all of them; `--write` brings it there. A chart
-that refers to no definition keeps its schema as it is.
+Helm reads no other file than a chart's own, and so what is shared stands in all of them; `--write` brings it there. A
+chart that refers to no definition keeps its schema as it is.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from linters.chart_copies import built_copies
 from linters.charts import Rendering, renderings
 from linters.finding import Finding, tell
 
@@ -35,14 +36,17 @@ def main() -> int:
     Returns:
         The exit code: 1 where something was found.
     """
-    findings: list[Finding] = []
-    for rendering in renderings(Path()):
-        with tempfile.TemporaryDirectory() as scratch:
-            command = ["helm", "lint", "--strict", rendering.chart, *rendering.options(Path(scratch))]
-            finished = subprocess.run(command, capture_output=True, text=True, check=False)
-        if finished.returncode:
-            output = finished.stdout + finished.stderr
-            findings += list(findings_of(rendering, output)) or [rendering.finding(output)]
+    with built_copies(Path()) as findings:
+        broken = {finding.file for finding in findings}
+        for rendering in renderings(Path()):
+            if f"{rendering.chart}/Chart.yaml" in broken:
+                continue
+            with tempfile.TemporaryDirectory() as scratch:
+                command = ["helm", "lint", "--strict", rendering.chart, *rendering.options(Path(scratch))]
+                finished = subprocess.run(command, capture_output=True, text=True, check=False)
+            if finished.returncode:
+                output = finished.stdout + finished.stderr
+                findings.extend(list(findings_of(rendering, output)) or [rendering.finding(output)])
     return tell(findings)
 
 

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What charts render against Kubernetes' own schemas, by helm and kubeconform: `kubernetes.py swagger.json go.mod`."""
+"""What charts render against schemas, by helm and kubeconform: `kubernetes.py swagger.json go.mod CUSTOM_RESOURCE...`.
+
+The schemas are Kubernetes' own, and those of CustomResourceDefinitions. Charts are rendered as for a cluster that knows
+all of them, so that nothing is left out.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +13,24 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from linters import custom_schemas
+from linters.chart_copies import built_copies, dependencies
 from linters.charts import Rendering, renderings
 from linters.finding import Finding, tell
 from linters.kubernetes_schemas import write
 from linters.places import line_of
 
 LAYOUT = "{{.ResourceKind}}{{.KindSuffix}}.json"
+# What a cluster may know besides; each makes charts render something.
+KNOWN = ("monitoring.coreos.com/v1/ServiceMonitor", "uds.dev/v1alpha1/Package", "custom.metrics.k8s.io/v1beta1")
+# Parts of a template: of one that is rendered, and of one that others include.
+BEGINS = ("---", "{{- define")
 # kubeconform tells what it found in one message of many parts: where, and why.
 PART = re.compile(r"- at '(?P<path>[^']*)': (?P<why>.*?)(?=\s+- at '|$)", re.DOTALL)
 # The part above others says no more than this.
@@ -55,7 +66,7 @@ def _start(line: str) -> str:
 def _part_of(template: str, kind: str) -> tuple[int, list[str]]:
     """The first line, and the lines, of a template's part that writes a kind; the whole where none does."""
     lines = template.splitlines()
-    ends = [number for number, line in enumerate(lines) if line.startswith("---")]
+    ends = [number for number, line in enumerate(lines) if line.startswith(BEGINS)]
     for begin, end in zip([0, *ends], [*ends, len(lines)], strict=True):
         if f"kind: {kind}" in lines[begin:end]:
             return begin + 1, lines[begin:end]
@@ -72,8 +83,8 @@ def findings_of(rendering: Rendering, folder: Path, resources: list[dict[str, An
     """
     for resource in resources:
         file = Path(resource["filename"]).relative_to(folder)
-        template = str(Path(*file.parts[1:]))
-        written = Path(rendering.chart, template).read_text()
+        template = _template(rendering.chart, str(Path(*file.parts[1:])), resource["kind"])
+        written = Path(template).read_text()
         document = _document(Path(resource["filename"]).read_text(), resource)
         what = f"{resource['kind']} {resource['name']}".strip() or "a document"
         parts = [(part["path"], part["why"]) for part in PART.finditer(resource["msg"]) if part["why"] != ABOVE]
@@ -81,7 +92,18 @@ def findings_of(rendering: Rendering, folder: Path, resources: list[dict[str, An
             # What is too much is named by the reason alone, after the path of what holds it.
             whole = [part for part in path.split("/") if part] + NAMED.findall(why)[:1]
             line = origin(document, line_of(document, whole), written, resource["kind"])
-            yield rendering.finding(f"{what}: {path}: {why}", template, line)
+            found = rendering.finding(f"{what}: {path}: {why}")
+            yield replace(found, file=template, line=line)
+
+
+def _template(chart: str, named: str, kind: str) -> str:
+    """Path of the template that writes a kind: the one that was rendered, or one of a library's that it includes."""
+    own = f"{chart}/{named}"
+    if f"kind: {kind}" in Path(own).read_text().splitlines():
+        return own
+    libraries = (file for folder in dependencies(chart).values() for file in sorted(Path(folder).rglob("*.tpl")))
+    writing = (str(file) for file in libraries if f"kind: {kind}" in file.read_text().splitlines())
+    return next(writing, own)
 
 
 def _document(rendered: str, resource: dict[str, Any]) -> str:
@@ -104,7 +126,7 @@ def check(rendering: Rendering, schemas: str, version: str) -> list[Finding]:
     """
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as scratch:
         render = ["helm", "template", "checked", rendering.chart, *rendering.options(Path(scratch))]
-        options = ["--output-dir", folder, f"--kube-version={version}"]
+        options = ["--output-dir", folder, f"--kube-version={version}", *(f"--api-versions={one}" for one in KNOWN)]
         rendered = subprocess.run([*render, *options], capture_output=True, text=True, check=False)
         if rendered.returncode:
             return [rendering.finding(rendered.stderr.removeprefix("Error: "))]
@@ -119,18 +141,25 @@ def main(arguments: list[str]) -> int:
     """Check all charts.
 
     Args:
-        arguments: Kubernetes' OpenAPI file, and the go.mod that says of which version it is.
+        arguments: Kubernetes' OpenAPI file, the go.mod that says of which version it is, and files of
+            CustomResourceDefinitions.
 
     Returns:
         The exit code: 1 where something was found.
     """
-    openapi, pinned = map(Path, arguments)
+    openapi, pinned, *custom = (Path(argument).resolve() for argument in arguments)
     version = re.search(r"k8s\.io/kubernetes (v[\d.]+)", pinned.read_text())
     if not version:
         return tell([Finding(str(pinned), 1, "expected a line `require k8s.io/kubernetes VERSION`")])
     with tempfile.TemporaryDirectory() as schemas:
         write(openapi, Path(schemas))
-        return tell(one for rendering in renderings(Path()) for one in check(rendering, schemas, version[1]))
+        custom_schemas.write(iter(custom), Path(schemas))
+        with built_copies(Path()) as findings:
+            broken = {finding.file for finding in findings}
+            for rendering in renderings(Path()):
+                if f"{rendering.chart}/Chart.yaml" not in broken:
+                    findings.extend(check(rendering, schemas, version[1]))
+    return tell(findings)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ template where a value is missing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,17 +73,26 @@ def _references(part: Any) -> Iterator[str]:
             yield from _references(value)
 
 
-def _closed(schema: Schema) -> Schema:
-    """A definition that allows no other properties than it names; what it says for people is left out."""
+def closed(schema: Mapping[str, Any], below: Callable[[Mapping[str, Any]], Schema]) -> Schema:
+    """A definition that allows no other properties than it names; what it says for people is left out.
+
+    Args:
+        schema: As the file has it.
+        below: Makes the same of what is in it.
+    """
     kept: Schema = {key: schema[key] for key in ("type", "$ref", "enum", "required", "items") if key in schema}
     if "items" in kept:
-        kept["items"] = _closed(kept["items"])
+        kept["items"] = below(kept["items"])
     if "properties" in schema:
-        kept["properties"] = {name: _closed(value) for name, value in schema["properties"].items()}
+        kept["properties"] = {name: below(value) for name, value in schema["properties"].items()}
         kept["additionalProperties"] = False
     if isinstance(schema.get("additionalProperties"), dict):
-        kept["additionalProperties"] = _closed(schema["additionalProperties"])
+        kept["additionalProperties"] = below(schema["additionalProperties"])
     return kept
+
+
+def _closed(schema: Mapping[str, Any]) -> Schema:
+    return closed(schema, _closed)
 
 
 def write(openapi: Path, folder: Path) -> None:

@@ -16,6 +16,9 @@ from cowabungaai.images import REGISTRY_PREFIX, version_of
 from cowabungaai.published import check_sha
 from cowabungaai.report import BuildReport
 
+# Values that charts import.
+LIBRARY = "packages/common/chart/values.yaml"
+
 
 class Environments(Building):
     """Images and values for an environment."""
@@ -54,7 +57,10 @@ class Environments(Building):
 
     async def _values(self, described: environments.Environment, service: str, image: str) -> str | None:
         """A service's values file; None where it has no chart."""
-        chart = f"packages/{service}/chart/values.yaml"
-        if not await self.source.glob(chart):
+        chart = f"packages/{service}/chart"
+        if not await self.source.glob(f"{chart}/values.yaml"):
             return None
-        return environments.chart_values(described, service, await self.source.file(chart).contents(), image)
+        texts = [await self.source.file(f"{chart}/{name}").contents() for name in ("Chart.yaml", "values.yaml")]
+        library = await self.source.file(LIBRARY).contents() if await self.source.glob(LIBRARY) else ""
+        known = environments.known_values(texts[0], texts[1], library)
+        return environments.chart_values(described, service, known, image)

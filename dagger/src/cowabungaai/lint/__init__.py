@@ -15,6 +15,7 @@ LEFT_OUT = (
     ".git",
     "dist",
     "dagger/sdk",
+    "packages/*/chart/charts",
     "**/__pycache__",
     "**/.*_cache",
     "**/.coverage*",

@@ -12,12 +12,23 @@ PROTOC = "services/sdk/requirements-test.lock"
 CONTRACT = ("services/sdk/generate.py", "services/sdk/compatibility.py", "services/sdk/proto/**")
 # Where the programs of our own are.
 SOURCES = "dagger/src"
-OURS = f"{SOURCES}/linters/*.py"
-CHARTS = ("packages/*/zarf.yaml", "packages/*/chart/**", "packages/*/values/*.yaml")
+OURS = f"{SOURCES}/linters/*"
+CHARTS = (
+    "packages/*/zarf.yaml",
+    "packages/*/chart/**",
+    "packages/*/values/*.yaml",
+    "dagger/src/cowabungaai/environments.yaml",
+)
+SCHEMAS = ("packages/common/values.schema.json", "packages/*/chart/values.schema.json")
 DOCKERFILES = ("**/Dockerfile*", "**/*.Dockerfile", "**/Containerfile*", "**/*.Containerfile")
 WORKFLOWS = (".github/workflows/*.yaml", ".github/workflows/*.yml")
 KUBERNETES = "toolchain/go/kubernetes/go.mod"
 OPENAPI = ModuleFile("kubernetes", "k8s.io/kubernetes", "api/openapi-spec/swagger.json")
+SERVICE_MONITOR = ModuleFile(
+    "prometheus-operator",
+    "github.com/prometheus-operator/prometheus-operator",
+    "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
+)
 BUNDLE_SCHEMA = ModuleFile("uds", "github.com/defenseunicorns/uds-cli", "uds.schema.json")
 
 
@@ -78,14 +89,16 @@ def _contract() -> list[Check]:
 def _deployment() -> list[Check]:
     return [
         _ours("helm", "helm_lint", CHARTS, tools=("helm",)),
+        _ours("helm schemas", "chart_schemas", SCHEMAS),
         _ours(
             "kubeconform",
             "kubernetes",
             (*CHARTS, KUBERNETES),
             OPENAPI.mounted,
             KUBERNETES,
+            SERVICE_MONITOR.mounted,
             tools=("helm", "kubeconform"),
-            files=(OPENAPI,),
+            files=(OPENAPI, SERVICE_MONITOR),
         ),
         _ours("zarf", "zarf_lint", CHARTS, tools=("zarf",)),
         _ours("uds", "bundles", ("bundles/*/uds-bundle.yaml",), BUNDLE_SCHEMA.mounted, files=(BUNDLE_SCHEMA,)),
