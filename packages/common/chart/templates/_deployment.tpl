@@ -159,10 +159,10 @@ resources:
 
 {{- define "cowabungaai.resources" -}}
 {{- $resources := deepCopy .root.Values.resources -}}
-{{- with .root.Values.gpu -}}
-{{- if .enabled -}}
-{{- $device := dict .resourceName .count -}}
-{{- $resources = dict "requests" (merge $device $resources.requests) "limits" (merge (deepCopy $device) $resources.limits) -}}
+{{- $gpu := .root.Values.gpu | default dict -}}
+{{- if $gpu.enabled -}}
+{{- range list $resources.requests $resources.limits -}}
+{{- $_ := set . $gpu.resourceName $gpu.count -}}
 {{- end -}}
 {{- end -}}
 {{ toYaml $resources }}

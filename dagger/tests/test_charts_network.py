@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What charts let through: nothing but what is named, and the same in NetworkPolicies and in UDS Packages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from charts_rendered import NAMESPACE, Rendered, rendered, way, ways
+
+pytestmark = pytest.mark.slow
+API = "packages/api/chart"
+REPEATER = "packages/repeater/chart"
+DNS = "kube-system"
+DATABASE = "--set=database.secretName=postgres"
+GATEWAY = {"app.kubernetes.io/part-of": "cowabungaai", "app.kubernetes.io/component": "gateway"}
+NAME = "kubernetes.io/metadata.name"
+
+
+@pytest.fixture(params=list(ways()))
+def shown(request: pytest.FixtureRequest) -> Rendered:
+    """A chart, rendered in one way."""
+    return way(request.param)
+
+
+def edges(shown: Rendered) -> set[tuple[str, str, frozenset[tuple[str, str]], frozenset[int]]]:
+    """Direction, namespace or addresses, labels and ports of a NetworkPolicy's edges; DNS is left out."""
+    found = set()
+    for direction, side in (("Ingress", "from"), ("Egress", "to")):
+        for rule in shown.one("NetworkPolicy")["spec"][direction.lower()]:
+            (peer,) = rule[side]
+            namespace = peer["ipBlock"]["cidr"] if "ipBlock" in peer else namespace_of(peer)
+            if namespace != DNS:
+                pods = peer.get("podSelector", {}).get("matchLabels", {})
+                found.add(edge(direction, namespace, pods, [port["port"] for port in rule["ports"]]))
+    return found
+
+
+def namespace_of(peer: dict[str, Any]) -> str:
+    """The namespace of a peer; `*` for all."""
+    selector = peer["namespaceSelector"]
+    return str(selector["matchLabels"][NAME]) if selector else "*"
+
+
+def edge(
+    direction: str, namespace: str, pods: dict[str, str], ports: list[int]
+) -> tuple[str, str, frozenset[tuple[str, str]], frozenset[int]]:
+    """An edge, to be compared."""
+    return direction, namespace, frozenset(pods.items()), frozenset(ports)
+
+
+def allowed(package: dict[str, Any], name: str) -> set[tuple[str, str, frozenset[tuple[str, str]], frozenset[int]]]:
+    """The edges of a UDS Package that are of one workload."""
+    return {
+        edge(
+            one["direction"],
+            one.get("remoteCidr") or one["remoteNamespace"],
+            one.get("remoteSelector", {}),
+            one["ports"],
+        )
+        for one in package["spec"]["network"]["allow"]
+        if one["selector"] == {"app.kubernetes.io/name": name}
+    }
+
+
+def test_all_but_named_pods_is_denied(shown: Rendered) -> None:
+    policy = shown.one("NetworkPolicy")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    for direction, side in (("ingress", "from"), ("egress", "to")):
+        for rule in policy[direction]:
+            assert rule["ports"]
+            (peer,) = rule[side]
+            assert "ipBlock" not in peer
+            assert peer["namespaceSelector"]["matchLabels"][NAME]
+
+
+def test_backends_know_the_gateway_and_prometheus_and_ask_nobody(shown: Rendered) -> None:
+    if shown.gateway:
+        return
+    port = shown.container["ports"][0]["containerPort"]
+    assert edges(shown) == {
+        edge("Ingress", NAMESPACE, GATEWAY, [port]),
+        edge("Ingress", "monitoring", {}, [int(shown.variables["COWABUNGAAI_METRICS_PORT"])]),
+    }
+    assert shown.one("NetworkPolicy")["spec"]["egress"] == []
+
+
+def test_the_package_of_uds_allows_what_the_policy_allows(shown: Rendered) -> None:
+    packages = shown.all("Package")
+    # The operator takes one a namespace, and that is the gateway's.
+    assert len(packages) == (1 if shown.gateway else 0)
+    for package in packages:
+        # What `expose` already says.
+        exposed = edge("Ingress", "istio-tenant-gateway", {"app": "tenant-ingressgateway"}, [8080])
+        assert allowed(package, shown.pod["metadata"]["labels"]["app.kubernetes.io/name"]) == edges(shown) - {exposed}
+        assert exposed in edges(shown)
+        assert all(one["remoteNamespace"] != "*" for one in package["spec"]["network"]["allow"])
+        assert not [one for one in package["spec"]["network"]["allow"] if "remoteGenerated" in one]
+
+
+def test_the_gateway_reaches_its_backends_its_database_and_dns() -> None:
+    arguments = (DATABASE, "--set=database.namespace=postgres", "--set=database.pods.app=db")
+    shown = rendered(API, *arguments, "--set=sso.enabled=true")
+    backend = {**GATEWAY, "app.kubernetes.io/component": "backend"}
+    assert {one for one in edges(shown) if one[0] == "Egress"} == {
+        edge("Egress", NAMESPACE, backend, [50051]),
+        edge("Egress", "postgres", {"app": "db"}, [5432]),
+        edge("Egress", "keycloak", {"app.kubernetes.io/name": "keycloak"}, [8080]),
+    }
+    (dns,) = [rule for rule in shown.one("NetworkPolicy")["spec"]["egress"] if namespace_of(rule["to"][0]) == DNS]
+    assert dns["ports"] == [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
+
+
+def test_the_gateways_package_speaks_for_the_backends_of_its_namespace() -> None:
+    covered = [
+        one
+        for one in rendered(API).one("Package")["spec"]["network"]["allow"]
+        if one["selector"] == {**GATEWAY, "app.kubernetes.io/component": "backend"}
+    ]
+    assert [(one["remoteNamespace"], one["ports"]) for one in covered] == [(NAMESPACE, [50051]), ("monitoring", [9090])]
+
+
+def test_a_backend_in_a_namespace_of_its_own_has_a_package_of_its_own() -> None:
+    shown = rendered(REPEATER, "--set=gateway.namespace=elsewhere")
+    assert allowed(shown.one("Package"), "cowabungaai-repeater") == edges(shown)
+    assert edge("Ingress", "elsewhere", GATEWAY, [50051]) in edges(shown)
+
+
+def test_further_edges_are_added_to_both() -> None:
+    server = '{"description":"A server","namespace":"vllm","pods":{"app":"vllm"},"ports":[8000]}'
+    outside = '{"description":"Outside","cidr":"10.1.0.0/16","ports":[443]}'
+    shown = rendered(API, f"--set-json=network.egress=[{server},{outside}]")
+    wanted = {edge("Egress", "vllm", {"app": "vllm"}, [8000]), edge("Egress", "10.1.0.0/16", {}, [443])}
+    assert wanted <= edges(shown)
+    assert wanted <= allowed(shown.one("Package"), "cowabungaai-api")
+
+
+def test_traces_need_an_edge_and_names() -> None:
+    shown = rendered(REPEATER, "--set=tracing.endpoint=http://collector.otel:4317", "--set=tracing.namespace=otel")
+    assert edge("Egress", "otel", {}, [4317]) in edges(shown)
+    assert shown.variables["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://collector.otel:4317"
+    assert len(shown.one("NetworkPolicy")["spec"]["egress"]) == 2
+
+
+def test_only_the_api_is_shown_outside() -> None:
+    shown = rendered(API, "--set=expose.host=models")
+    (exposed,) = shown.one("Package")["spec"]["network"]["expose"]
+    assert (exposed["host"], exposed["gateway"], exposed["port"]) == ("models", "tenant", 8080)
+    assert exposed["service"] == shown.one("Service")["metadata"]["name"]
+    prefixes = {one["uri"]["prefix"] for one in exposed["advancedHTTP"]["match"]}
+    assert prefixes == {"/openai/", "/cowabungaai/"}
+
+
+def test_tokens_of_keycloak_are_for_the_client_that_the_gateway_expects() -> None:
+    shown = rendered(API, "--set=sso.enabled=true", "--set=sso.domain=enclave.mil", "--set=sso.groups={/ai}")
+    programs, people = shown.one("Package")["spec"]["sso"]
+    for client in (programs, people):
+        (mapper,) = client["protocolMappers"]
+        assert mapper["config"]["included.client.audience"] == programs["clientId"]
+        assert client["standardFlowEnabled"] is False
+    assert people["publicClient"] is True
+    assert people["groups"] == {"anyOf": ["/ai"]}
+    assert rendered(API).one("Package")["spec"].get("sso") is None
