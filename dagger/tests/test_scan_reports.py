@@ -133,9 +133,19 @@ components:
 
 
 def test_charts_are_rendered_as_packages_install_them_and_others_as_they_are() -> None:
-    charts = scan_charts.charts_of(["packages/api/chart", "bundles/chart"], {"packages/api/zarf.yaml": ZARF})
+    described = {
+        "packages/api/chart/Chart.yaml": "dependencies: [{name: b, repository: file://../../common/chart}, {name: c}]",
+        "packages/common/chart/Chart.yaml": "type: library",
+        "bundles/chart/Chart.yaml": "name: a",
+    }
+    charts = scan_charts.charts_of(described, {"packages/api/zarf.yaml": ZARF})
     assert charts == [
-        Chart("packages/api/chart", ("packages/api/values/upstream.yaml",), (("SECRET", "the-secret"),)),
+        Chart(
+            "packages/api/chart",
+            ("packages/api/values/upstream.yaml",),
+            (("SECRET", "the-secret"),),
+            (("b", "packages/common/chart"),),
+        ),
         Chart("bundles/chart"),
     ]
     text = 'a: "###ZARF_VAR_SECRET###"\nb: "###ZARF_VAR_EMPTY###"\nc: "###ZARF_PKG_TMPL_IMAGE###"\n'

@@ -98,10 +98,14 @@ def chart_report(
     Args:
         trivy: See trivy_container.
         tree: The root of the repository.
-        chart: Its folder in that.
+        chart: Its folder in that, and those of the charts of which it is made.
         values: Files of values, the last of which wins.
     """
-    mounted = trivy.with_mounted_directory("/scanned", tree.directory(chart.folder)).with_workdir("/scanned")
+    folder = tree.directory(chart.folder)
+    for name, library in chart.libraries:
+        # As Helm finds them when they are not packed.
+        folder = folder.with_directory(f"charts/{name}", tree.directory(library))
+    mounted = trivy.with_mounted_directory("/scanned", folder).with_workdir("/scanned")
     arguments = ["--scanners=misconfig", "--include-non-failures", "--output=/report.json"]
     for number, file in enumerate(values):
         mounted = mounted.with_mounted_file(f"/values/{number}.yaml", file)

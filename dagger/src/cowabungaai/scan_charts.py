@@ -7,9 +7,10 @@ A chart that wants a value which has no default is passed over by Trivy in silen
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from posixpath import normpath
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +20,7 @@ from cowabungaai.errors import ScanError
 from cowabungaai.trivy_report import Report, Result
 
 CHART = "Chart.yaml"
+LOCAL = "file://"
 PLACEHOLDER = re.compile(r"###ZARF_(?:VAR|CONST|PKG_TMPL)_(?P<name>\w+)###")
 # What stands for values that are only known later; it is a good image's reference, since most of them are.
 LATER = "registry.example/image:1.0.0"
@@ -55,6 +57,20 @@ class ZarfPackage(_Lenient):
     variables: list[ZarfVariable] = []
 
 
+class ChartDependency(_Lenient):
+    """A chart of which another is made."""
+
+    name: str
+    repository: str = ""
+
+
+class ChartMetadata(_Lenient):
+    """What a Chart.yaml says of what is in a chart."""
+
+    type: str = "application"
+    dependencies: list[ChartDependency] = []
+
+
 @dataclass(frozen=True)
 class Chart:
     """A chart with the values of one way to install it.
@@ -63,23 +79,26 @@ class Chart:
         folder: Below the root of the repository.
         values: Files of values, likewise, the last of which wins.
         defaults: Variables of its package, with their defaults.
+        libraries: Name and folder, likewise, of the charts of which it is made.
     """
 
     folder: str
     values: tuple[str, ...] = ()
     defaults: tuple[tuple[str, str], ...] = ()
+    libraries: tuple[tuple[str, str], ...] = ()
 
 
-def charts_of(folders: Iterable[str], packages: Mapping[str, str]) -> list[Chart]:
+def charts_of(charts: Mapping[str, str], packages: Mapping[str, str]) -> list[Chart]:
     """Every way in which charts are installed; as they are, where no package installs them.
 
     Args:
-        folders: Of all charts, below the root of the repository.
+        charts: Path to content of every Chart.yaml.
         packages: Path to content of every zarf.yaml.
 
     Raises:
-        ScanError: A zarf.yaml is not valid.
+        ScanError: A file is not valid.
     """
+    made = _made_of(charts)
     found: dict[Chart, None] = {}
     for file, text in sorted(packages.items()):
         package = yaml_files.parse(text, file, ZarfPackage, ScanError, "fields such as kind and components")
@@ -87,9 +106,26 @@ def charts_of(folders: Iterable[str], packages: Mapping[str, str]) -> list[Chart
         root = PurePosixPath(file).parent
         for chart in (chart for component in package.components for chart in component.charts if chart.path):
             values = tuple(str(root / name) for name in chart.values)
-            found[Chart(str(root / chart.path), values, defaults)] = None
+            folder = str(root / chart.path)
+            found[Chart(folder, values, defaults, made.get(folder, ()))] = None
     installed = {chart.folder for chart in found}
-    return [*found, *(Chart(folder) for folder in sorted(set(folders) - installed))]
+    alone = (Chart(folder, libraries=libraries) for folder, libraries in sorted(made.items()))
+    return [*found, *(chart for chart in alone if chart.folder not in installed)]
+
+
+def _made_of(charts: Mapping[str, str]) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Of each chart that can be installed, the folder, and the charts of which it is made."""
+    made = {}
+    for file, text in charts.items():
+        folder = str(PurePosixPath(file).parent)
+        described = yaml_files.parse(text, file, ChartMetadata, ScanError, "fields such as name and version")
+        if described.type != "library":
+            made[folder] = tuple(
+                (one.name, normpath(f"{folder}/{one.repository.removeprefix(LOCAL)}"))
+                for one in described.dependencies
+                if one.repository.startswith(LOCAL)
+            )
+    return made
 
 
 def filled(values: str, chart: Chart) -> str:

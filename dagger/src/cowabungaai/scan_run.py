@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import anyio
 import dagger
@@ -190,10 +190,11 @@ async def _locks(tree: dagger.Directory) -> list[str]:
 
 async def _charts(trivy: dagger.Container, tree: dagger.Directory) -> list[Result]:
     """What is wrong in the charts of a tree."""
-    folders = [str(PurePosixPath(path).parent) for path in await tree.glob(f"**/{scan_charts.CHART}")]
+    paths = await tree.glob(f"**/{scan_charts.CHART}")
+    described = {path: await tree.file(path).contents() for path in paths}
     packages = {path: await tree.file(path).contents() for path in await tree.glob("packages/*/zarf.yaml")}
     results = []
-    for chart in scan_charts.charts_of(folders, packages):
+    for chart in scan_charts.charts_of(described, packages):
         values = [text_file(scan_charts.filled(await tree.file(path).contents(), chart)) for path in chart.values]
         text = await scan.chart_report(trivy, tree, chart, values).contents()
         results += scan_charts.failures(parse_report(text, chart.folder), chart)
