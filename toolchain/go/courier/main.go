@@ -14,7 +14,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"toolchain/courier/internal/delta"
 	"toolchain/courier/internal/exit"
+	"toolchain/courier/internal/media"
 	"toolchain/courier/internal/verify"
 )
 
@@ -33,6 +35,7 @@ func run(ctx context.Context, arguments []string) int {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.AddCommand(media.SplitCommand(), media.JoinCommand(), delta.Command())
 	root.AddCommand(verify.Command())
 	root.SetArgs(arguments)
 	err := root.ExecuteContext(ctx)

@@ -40,41 +40,41 @@ func pack(target io.Writer, level int) (io.WriteCloser, error) {
 	return zstd.NewWriter(target, zstd.WithEncoderLevel(zstd.EncoderLevel(level)))
 }
 
-// levelOf finds the level with which packing a file's content again begins as the file does; 0 where there is none.
-func levelOf(file *os.File) (int, error) {
+// levelsOf finds the levels with which packing a file's content again begins as the file does.
+func levelsOf(file *os.File) (found []int, err error) {
 	decoder, err := zstd.NewReader(file, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderConcurrency(1))
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer decoder.Close()
 	content, err := io.ReadAll(io.LimitReader(decoder, probed))
 	if err != nil {
-		return 0, nil //nolint:nilerr // what cannot be unpacked is taken as it is
+		return nil, nil //nolint:nilerr // what cannot be unpacked is taken as it is
 	}
 	front := make([]byte, probed+probed/8)
 	count, err := file.ReadAt(front, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return 0, err
+		return nil, err
 	}
 	for _, level := range []int{int(zstd.SpeedDefault), int(zstd.SpeedFastest), int(zstd.SpeedBetterCompression), maxLevel} {
 		var again bytes.Buffer
 		encoder, err := pack(&again, level)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		if _, err := encoder.Write(content); err != nil {
-			return 0, err
+			return nil, err
 		}
 		if err := encoder.Close(); err != nil {
-			return 0, err
+			return nil, err
 		}
 		same := again.Len()
 		if len(content) == probed {
 			same = min(again.Len()/2, settled)
 		}
 		if same <= count && bytes.Equal(again.Bytes()[:same], front[:same]) {
-			return level, nil
+			found = append(found, level)
 		}
 	}
-	return 0, nil
+	return found, nil
 }

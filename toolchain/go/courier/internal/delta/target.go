@@ -34,21 +34,23 @@ func (c *creation) target(number int) error {
 			return nil
 		}
 	}
-	level := 0
+	var levels []int
 	if isPacked(file.Path) {
-		if level, err = c.level(file); err != nil {
+		if levels, err = c.levels(file); err != nil {
 			return err
 		}
 	}
-	done, err := c.try(number, target, level)
-	if errors.Is(err, errOtherBytes) && level > 0 {
-		level = 0
-		done, err = c.try(number, target, level)
+	// Level 0, without packing, always gives the same bytes.
+	var done Target
+	for _, level := range append(levels, 0) {
+		if done, err = c.try(number, target, level); !errors.Is(err, errOtherBytes) {
+			break
+		}
 	}
 	if err != nil {
 		return err
 	}
-	if level > 0 {
+	if done.Level > 0 {
 		c.summary.Repacked++
 	} else if isPacked(file.Path) {
 		c.summary.AsIs = append(c.summary.AsIs, file.Path)
@@ -57,13 +59,13 @@ func (c *creation) target(number int) error {
 	return nil
 }
 
-func (c *creation) level(file files.File) (int, error) {
+func (c *creation) levels(file files.File) ([]int, error) {
 	opened, err := os.Open(file.Place)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer opened.Close()
-	return levelOf(opened)
+	return levelsOf(opened)
 }
 
 // try writes a target's part of the payload, makes the target from it, and takes the part back where that fails.
