@@ -72,6 +72,18 @@ def test_a_layer_holds_what_the_folder_holds(tmp_path: Path) -> None:
         assert content.read() == b"a/program"
 
 
+def test_modes_of_data_do_not_matter(tmp_path: Path) -> None:
+    digests = []
+    for mode in (0o600, 0o755):
+        tree = tmp_path / f"{mode:o}"
+        tree.mkdir(mode=mode | 0o100)
+        (tree / "weights").write_text("x")
+        (tree / "weights").chmod(mode)
+        write_layer.write_layer(tree, tmp_path / f"out{mode:o}", EPOCH, data=True)
+        digests.append((tmp_path / f"out{mode:o}" / "layer.json").read_text())
+    assert digests[0] == digests[1]
+
+
 def test_zstds_threads_do_not_change_the_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tree = tmp_path / "tree"
     tree.mkdir()

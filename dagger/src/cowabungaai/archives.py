@@ -32,10 +32,12 @@ class Layer:
     Attributes:
         tree: The files, as they lie below /.
         made_by: What they are, for the image's history.
+        data: Whether they are data only, such as weights.
     """
 
     tree: dagger.Directory
     made_by: str
+    data: bool = False
 
 
 class ArchiveFacts(BaseModel):
@@ -89,6 +91,7 @@ def packed(source: dagger.Directory, layer: Layer) -> dagger.Directory:
         source: The root of the repository.
         layer: Its files.
     """
+    options = ["--data"] if layer.data else []
     return (
         dag.container()
         .from_(BUILD_IMAGE)
@@ -97,7 +100,7 @@ def packed(source: dagger.Directory, layer: Layer) -> dagger.Directory:
         .with_exec(["pip", "install", "--quiet", "--no-cache-dir", "--require-hashes", "-r", "/locks/writer.lock"])
         .with_mounted_file("/write_layer.py", dag.current_module().source().file(LAYER_PROGRAM))
         .with_mounted_directory("/tree", layer.tree)
-        .with_exec(["python", "/write_layer.py", "/tree", "/out", str(SOURCE_DATE_EPOCH)])
+        .with_exec(["python", "/write_layer.py", "/tree", "/out", str(SOURCE_DATE_EPOCH), *options])
         .directory("/out")
     )
 

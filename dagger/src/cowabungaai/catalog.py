@@ -35,12 +35,26 @@ class ImageBudget(_Strict):
     gpu_budget_mb: int | None = Field(
         default=None, gt=0, le=100_000, description="likewise, of the gpu flavor, if it has its own"
     )
+    package_budget_mb: int | None = Field(
+        default=None,
+        gt=0,
+        le=100_000,
+        description="size of the Zarf package of the cpu flavor without weights, likewise",
+    )
     room_mb: int | None = Field(
         default=None,
         gt=0,
         le=1_000_000,
         description="what the engine's disk must have free to build the gpu flavor, in megabytes",
     )
+
+    def package_budget(self, flavor: str) -> int | None:
+        """The most bytes that a package may have without weights, if that is bounded.
+
+        Args:
+            flavor: cpu or gpu.
+        """
+        return self.package_budget_mb * 1_000_000 if self.package_budget_mb and flavor == "cpu" else None
 
 
 class Resources(_Strict):

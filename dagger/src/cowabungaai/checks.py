@@ -50,7 +50,7 @@ async def run_tests(project: Project, name: str, flavor: str | None = None) -> R
     """
     spec = project.catalog.get(name) if flavor is None else project.catalog.check_flavor(name, flavor)
     await check_room(spec, flavor or "cpu")
-    image = await build_with(project, spec, GPU_LOCK if flavor == "gpu" else LOCK)
+    image = await build_with(project, spec, GPU_LOCK if flavor == "gpu" else LOCK, "tested")
     contained = {spec.name for spec in project.catalog.dependencies(name)}
     others = [spec for spec in project.catalog.dependencies(name, tests=True) if spec.name not in contained]
     tools = packages_stage(project.source, project.source.file(f"services/{name}/requirements-test.lock"))

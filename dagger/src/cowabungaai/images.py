@@ -14,6 +14,7 @@ from dagger import dag
 
 from cowabungaai.archives import Layer, image_archive
 from cowabungaai.catalog import ServiceSpec
+from cowabungaai.errors import BuildError
 from cowabungaai.sources import Project
 from cowabungaai.wheels import (
     BUILD_IMAGE,
@@ -21,6 +22,7 @@ from cowabungaai.wheels import (
     GPU_LOCK,
     LOCK,
     NOW,
+    SITE,
     SOURCE_DATE_EPOCH,
     STAMP,
     TREE,
@@ -32,6 +34,7 @@ from cowabungaai.wheels import (
 
 RUNTIME = "toolchain/images/runtime"
 USER = "65532:65532"
+PATH = "/usr/local/bin:/usr/bin:/bin"
 REGISTRY_PREFIX = "ghcr.io/cowabungaai"
 DRIFT = "/drift.txt"
 
@@ -87,7 +90,7 @@ def writable_folders(spec: ServiceSpec, platform: dagger.Platform | None) -> dag
 
 
 async def build(
-    project: Project, name: str, flavor: str = "cpu", platform: dagger.Platform | None = None
+    project: Project, name: str, flavor: str = "cpu", platform: dagger.Platform | None = None, base: str = ""
 ) -> BuiltImage:
     """Build a service's image.
 
@@ -96,16 +99,24 @@ async def build(
         name: The service.
         flavor: cpu or gpu.
         platform: Such as linux/amd64; the engine's own where None.
+        base: Image to build on in place of Debian's packages; it has Python 3.13 and the libraries that it needs.
 
     Raises:
         CatalogError: There is no such service or flavor.
     """
     spec = project.catalog.check_flavor(name, flavor)
-    return await build_with(project, spec, GPU_LOCK if flavor == "gpu" else LOCK, platform)
+    version = tag_of(await version_of(project.source, name), flavor, hardened=bool(base))
+    return await build_with(project, spec, GPU_LOCK if flavor == "gpu" else LOCK, version, platform=platform, base=base)
 
 
 async def build_with(
-    project: Project, spec: ServiceSpec, lock: str, platform: dagger.Platform | None = None
+    project: Project,
+    spec: ServiceSpec,
+    lock: str,
+    tag: str,
+    *,
+    platform: dagger.Platform | None = None,
+    base: str = "",
 ) -> BuiltImage:
     """Build a service's image from one of its lock files; what changes most often lies in the last layer.
 
@@ -113,12 +124,17 @@ async def build_with(
         project: Sources and catalog.
         spec: The service.
         lock: The file's name in the service's folder.
+        tag: Of the image's name.
         platform: Such as linux/amd64; the engine's own where None.
+        base: Image to build on in place of Debian's packages.
     """
     code = code_stage(project.source, project.catalog.dependencies(spec.name), platform)
     dependencies = await dependencies_stages(project.source, spec, platform, lock=lock)
     runtime = await runtime_stage(project, spec, platform)
-    layers = [Layer(runtime.directory("/root-fs"), "Debian packages")]
+    if base:
+        layers = [Layer(dag.container(platform=platform).from_(base).rootfs(), base)]
+    else:
+        layers = [Layer(runtime.directory("/root-fs"), "Debian packages")]
     layers += [Layer(stage.directory(TREE), "Python packages") for stage in dependencies]
     layers.append(Layer(code.directory(TREE), "the service"))
     if spec.writable:
@@ -126,27 +142,56 @@ async def build_with(
     container = dag.container(platform=platform)
     for layer in layers:
         container = container.with_directory("/", layer.tree)
-    version = await version_of(project.source, spec.name)
-    config = config_of(spec, version)
+    config = config_of(spec, tag, {"PYTHONPATH": SITE} if base else {})
+    container = configured(container, config)
+    if base:
+        await check_base(container, spec, base)
     return BuiltImage(
         spec,
-        configured(container, config),
+        container,
         tuple(layers),
         config,
-        reference_of(spec.name, version),
+        reference_of(spec.name, tag),
         tuple(stage.file(BUILT_AT) for stage in (runtime, *dependencies, code)),
         runtime.file(DRIFT),
     )
 
 
-def config_of(spec: ServiceSpec, version: str) -> dict[str, Any]:
+async def check_base(container: dagger.Container, spec: ServiceSpec, base: str) -> None:
+    """Refuse a base image on which a service's code cannot be loaded.
+
+    Args:
+        container: The service's image on that base.
+        spec: The service.
+        base: The base image's name.
+
+    Raises:
+        BuildError: It lacks Python, has another one, or lacks a library.
+    """
+    try:
+        await container.with_exec(["python3", "-c", f"import {spec.package}"]).sync()
+    except dagger.ExecError as error:
+        raise BuildError(
+            f"service {spec.name} does not load on the base image {base}: it needs Python 3.13 as python3 on {PATH}, "
+            f"and the libraries of toolchain/images/runtime.yaml: {error.stderr.strip() or error}"
+        ) from error
+
+
+def config_of(spec: ServiceSpec, version: str, more: dict[str, str]) -> dict[str, Any]:
     """What an image says of how it is run, as OCI has it.
 
     Args:
         spec: The service.
-        version: Of the service.
+        version: Of the image.
+        more: Variables that this image needs besides, such as where a Python that is not Debian's finds packages.
     """
-    variables = {"PATH": "/usr/bin", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", **spec.environment}
+    variables = {
+        "PATH": PATH,
+        **more,
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **spec.environment,
+    }
     return {
         "User": USER,
         "WorkingDir": "/",
@@ -183,9 +228,20 @@ async def version_of(source: dagger.Directory, name: str) -> str:
     return str(tomllib.loads(text)["project"]["version"])
 
 
-def reference_of(name: str, version: str) -> str:
+def tag_of(version: str, flavor: str, *, hardened: bool = False) -> str:
+    """The tag of a service's image.
+
+    Args:
+        version: Of the service.
+        flavor: cpu or gpu.
+        hardened: Whether it stands on an image that was given.
+    """
+    return version + ("-gpu" if flavor == "gpu" else "") + ("-hardened" if hardened else "")
+
+
+def reference_of(name: str, tag: str) -> str:
     """The name under which an image is packaged and published."""
-    return f"{REGISTRY_PREFIX}/{name}:{version}"
+    return f"{REGISTRY_PREFIX}/{name}:{tag}"
 
 
 async def archive(project: Project, image: BuiltImage) -> dagger.File:

@@ -3,40 +3,160 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import dagger
+import yaml
 from dagger import dag
 
+from cowabungaai.archives import facts_of
+from cowabungaai.catalog import ServiceSpec
 from cowabungaai.errors import BuildError
-from cowabungaai.images import archive, build, reference_of, version_of
+from cowabungaai.here import check_room
+from cowabungaai.images import archive, build, tag_of, version_of
+from cowabungaai.package_report import MODEL_COMPONENT, PackagedModel, PackageReport, check_package_budget
 from cowabungaai.sources import Project
 from cowabungaai.tools import go_tool
+from cowabungaai.weights import Brought, Weights, documentation, weights_archive, weights_of
 from cowabungaai.wheels import BUILD_IMAGE
 
+COMMON = "packages/common"
+UPSTREAM = "upstream"
+HARDENED = "hardened"
 
-async def zarf_package(project: Project, name: str, flavor: str) -> dagger.File:
+
+@dataclass(frozen=True)
+class Wanted:
+    """How a service is packaged.
+
+    Attributes:
+        flavor: cpu or gpu.
+        model: A model in place of the service's default one.
+        with_weights: Whether the package brings the weights, or expects them in the enclave.
+        base: Image to build on in place of Debian's packages; that is Zarf's flavor hardened.
+    """
+
+    flavor: str = "cpu"
+    model: Brought | None = None
+    with_weights: bool = True
+    base: str = ""
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """A package, and what its report tells of it."""
+
+    file: dagger.File
+    report: PackageReport
+
+
+def packaged_names(paths: list[str]) -> list[str]:
+    """The services that have a package.
+
+    Args:
+        paths: Of all zarf.yaml below packages/.
+    """
+    return sorted(name for path in paths if (name := path.split("/")[1]) != COMMON.partition("/")[2])
+
+
+async def zarf_package(project: Project, name: str, wanted: Wanted) -> Packaged:
     """A service's Zarf package.
 
     Args:
         project: Sources and catalog.
         name: The service.
-        flavor: cpu or gpu.
+        wanted: How it is packaged.
 
     Raises:
-        BuildError: The service has no folder below packages/.
+        CatalogError: There is no such service or flavor.
+        BuildError: The service has no folder below packages/, or no model, or the package is over its budget.
     """
     source = project.source
-    image = await build(project, name, flavor)
-    packaged = sorted(path.split("/")[1] for path in await source.glob("packages/*/zarf.yaml"))
+    spec = project.catalog.check_flavor(name, wanted.flavor)
+    packaged = packaged_names(await source.glob("packages/*/zarf.yaml"))
     if name not in packaged:
         raise BuildError(f"service {name!r} has no packages/{name}/zarf.yaml; those that have: {', '.join(packaged)}")
-    version = await version_of(source, name)
-    folder = source.directory(f"packages/{name}").with_file(f"images/{name}.tar", await archive(project, image))
+    await check_room(spec, wanted.flavor)
+    image = await build(project, name, wanted.flavor, base=wanted.base)
+    described = await source.file(f"packages/{name}/zarf.yaml").contents()
+    weights = await _weights(project, spec, described, wanted)
+    image_file = await archive(project, image)
+    version = tag_of(await version_of(source, name), wanted.flavor)
+    folder = _folder(source, name, described, weights if wanted.with_weights else None)
+    folder = folder.with_file(f"{COMMON}/images/service.tar", image_file)
+    values = {"VERSION": version, "IMAGE": image.reference}
+    model_file = None
+    if weights:
+        values["MODEL_IMAGE"] = weights.facts.reference
+        folder = folder.with_new_file(f"packages/{name}/documentation/MODEL.md", documentation(weights.facts))
+        if wanted.with_weights:
+            model_file = await weights_archive(project, weights)
+            folder = folder.with_file(f"{COMMON}/images/model.tar", model_file)
+    file = await _created(source, folder.directory("packages"), name, HARDENED if wanted.base else UPSTREAM, values)
+    model = None
+    if weights:
+        model = PackagedModel(
+            id=weights.facts.id,
+            licence=weights.facts.licence,
+            digest=weights.facts.digest,
+            image=weights.facts.reference,
+            size=await model_file.size() if model_file else 0,
+        )
+    facts = await facts_of(image_file, f"{name}.tar")
+    report = PackageReport(
+        service=name,
+        flavor=wanted.flavor,
+        variant=HARDENED if wanted.base else UPSTREAM,
+        file=await file.name(),
+        version=version,
+        size=await file.size(),
+        image=facts.image,
+        image_digest=facts.digest,
+        model=model,
+        budget=spec.image.package_budget(wanted.flavor),
+    )
+    check_package_budget(report)
+    return Packaged(file, report)
+
+
+async def _weights(project: Project, spec: ServiceSpec, described: str, wanted: Wanted) -> Weights | None:
+    components = {component["name"] for component in yaml.safe_load(described)["components"]}
+    if MODEL_COMPONENT in components:
+        return await weights_of(project, spec, wanted.model)
+    if wanted.model is not None:
+        raise BuildError(f"service {spec.name!r} serves no models; leave out --model")
+    return None
+
+
+def _folder(source: dagger.Directory, name: str, described: str, weights: Weights | None) -> dagger.Directory:
+    """The sources of a package, with its documentation; without weights it lacks their component.
+
+    Args:
+        source: The root of the repository.
+        name: The service.
+        described: Its zarf.yaml.
+        weights: What the package brings.
+    """
+    folder = dag.directory().with_directory(
+        "/", source.filter(include=[f"{COMMON}/**", f"packages/{name}/**"], exclude=["**/charts/*.tgz"])
+    )
+    folder = folder.with_file(f"packages/{name}/documentation/README.md", source.file(f"services/{name}/README.md"))
+    if weights is None:
+        package = yaml.safe_load(described)
+        package["components"] = [one for one in package["components"] if one["name"] != MODEL_COMPONENT]
+        folder = folder.with_new_file(f"packages/{name}/zarf.yaml", yaml.safe_dump(package, sort_keys=False))
+    return folder
+
+
+async def _created(
+    source: dagger.Directory, folder: dagger.Directory, name: str, variant: str, values: dict[str, str]
+) -> dagger.File:
     run = (
         dag.container()
         .from_(BUILD_IMAGE)
         .with_mounted_file("/usr/local/bin/zarf", await go_tool(source, "zarf"))
-        .with_mounted_directory("/package", folder)
-        .with_workdir("/package")
+        .with_mounted_directory("/packages", folder)
+        .with_workdir(f"/packages/{name}")
         .with_exec(
             [
                 "zarf",
@@ -45,8 +165,8 @@ async def zarf_package(project: Project, name: str, flavor: str) -> dagger.File:
                 ".",
                 "--confirm",
                 "--no-color",
-                f"--set=VERSION={version}",
-                f"--set=IMAGE={reference_of(name, version)}",
+                f"--flavor={variant}",
+                *(f"--set={key}={value}" for key, value in values.items()),
                 "--output=/out",
             ]
         )

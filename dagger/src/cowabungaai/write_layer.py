@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes a folder as a layer of an OCI image: `python write_layer.py FOLDER OUT EPOCH`.
+"""Writes a folder as a layer of an OCI image: `python write_layer.py FOLDER OUT EPOCH [--data]`.
 
 OUT gets layer.tar.zst and layer.json. The pipeline runs it in a container with the pinned `zstandard`. The bytes follow
-from the files alone: names are sorted, all times are EPOCH, and the number of zstd's threads does not matter.
+from the files alone: names are sorted, all times are EPOCH, and the number of zstd's threads does not matter. With
+--data neither do modes and owners; that is for weights, which hardly become smaller.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
-import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import IO, Any, cast
 LEVEL = 19
 LARGE = 1_500_000_000
 LEVEL_OF_LARGE = 9
+LEVEL_OF_DATA = 3
 
 
 class Hashing:
@@ -61,18 +63,21 @@ def size_of(folder: Path) -> int:
     return sum(path.lstat().st_size for path in members(folder))
 
 
-def write_tar(folder: Path, target: Any, epoch: int) -> None:
+def write_tar(folder: Path, target: Any, epoch: int, *, data: bool = False) -> None:
     """Write a folder's content as a tar archive.
 
     Args:
         folder: What the layer holds; it has no entry itself.
         target: Takes the bytes.
         epoch: Time of every file, in seconds since 1970.
+        data: Whether all may read every file, and root owns it.
     """
     with tarfile.open(fileobj=target, mode="w|", format=tarfile.PAX_FORMAT) as archive:
         for path in members(folder):
             member = archive.gettarinfo(path, arcname=str(path.relative_to(folder)))
             member.mtime, member.uname, member.gname = epoch, "", ""
+            if data:
+                member.mode, member.uid, member.gid = 0o755 if member.isdir() else 0o644, 0, 0
             if member.isreg():
                 with path.open("rb") as content:
                     archive.addfile(member, content)
@@ -80,27 +85,33 @@ def write_tar(folder: Path, target: Any, epoch: int) -> None:
                 archive.addfile(member)
 
 
-def write_layer(folder: Path, out: Path, epoch: int) -> None:
+def write_layer(folder: Path, out: Path, epoch: int, *, data: bool = False) -> None:
     """Write the layer, and what an image must know of it.
 
     Args:
         folder: What the layer holds.
         out: Gets layer.tar.zst, and layer.json with its digest, its size in bytes and its diff_id.
         epoch: Time of every file, in seconds since 1970.
+        data: Whether the files are data only, for all to read.
     """
     import zstandard
 
     out.mkdir(parents=True, exist_ok=True)
-    level = LEVEL if size_of(folder) < LARGE else LEVEL_OF_LARGE
+    level = LEVEL_OF_DATA if data else LEVEL if size_of(folder) < LARGE else LEVEL_OF_LARGE
     compressor = zstandard.ZstdCompressor(level=level, threads=os.cpu_count() or 1)
     with (out / "layer.tar.zst").open("wb") as file:
         compressed = Hashing(file)
         with compressor.stream_writer(cast("IO[bytes]", compressed), closefd=False) as stream:
             plain = Hashing(stream)
-            write_tar(folder, plain, epoch)
+            write_tar(folder, plain, epoch, data=data)
     described = {"digest": compressed.digest, "size": compressed.size, "diff_id": plain.digest}
     (out / "layer.json").write_text(json.dumps(described))
 
 
 if __name__ == "__main__":
-    write_layer(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("epoch", type=int)
+    parser.add_argument("--data", action="store_true")
+    write_layer(**vars(parser.parse_args()))

@@ -67,14 +67,16 @@ class Rendering:
 
     def finding(self, message: str, file: str = "Chart.yaml", line: int = 1) -> Finding:
         """What is wrong with it; the last place that Helm names in the message counts more than the one given."""
-        path = f"{self.chart}/{file}"
+        path, told = f"{self.chart}/{file}", message
         for place in PLACE.finditer(message):
             path, line = f"{self.chart}/{place['file']}", int(place["line"] or line)
             if place["library"]:
                 path = library_file(self.chart, place["library"], place["file"])
+                # What comes before is only who included it.
+                told = message[place.start() :]
         if inside := YAML_LINE.search(message):
             line = int(inside[1])
-        return Finding(path, line, " ".join(message.replace(HINT, "").split()) + self._with())
+        return Finding(path, line, " ".join(told.replace(HINT, "").split()) + self._with())
 
     def _with(self) -> str:
         parts = [", ".join(self.values)] if self.values else []

@@ -14,8 +14,8 @@ from linters.chart_copies import built_copies
 from linters.charts import Rendering, renderings
 from linters.finding import Finding, tell
 
-# A message may go on in lines that are indented.
-MESSAGE = re.compile(r"^\[(?:ERROR|WARNING)\] (?P<file>[\w./-]+): (?P<message>.*(?:\n[ \t]+.*)*)", re.MULTILINE)
+# A message may go on in further lines, up to the next one, or to an empty one.
+MESSAGE = re.compile(r"^\[(?:ERROR|WARNING)\] (?P<file>[\w./-]+): (?P<message>.*(?:\n(?!\[)[^\n]+)*)", re.MULTILINE)
 
 
 def findings_of(rendering: Rendering, output: str) -> Iterator[Finding]:

@@ -3,19 +3,76 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import dagger
-from dagger import function
+from dagger import Doc, dag, function
 
 from cowabungaai import packages
+from cowabungaai.errors import CannotBuildError
 from cowabungaai.functions.base import Base, Flavor, Service
-from cowabungaai.steps import step
+from cowabungaai.here import naming_what_lacks
+from cowabungaai.package_report import PackagesReport
+from cowabungaai.packages import Packaged, Wanted, packaged_names
+from cowabungaai.scan import uploaded
+from cowabungaai.steps import for_each, step
+from cowabungaai.weights import Brought
+
+OtherBase = Annotated[
+    str, Doc("Image to build on in place of Debian's packages, by digest: Zarf's flavor hardened; it needs Python 3.13")
+]
+WithoutWeights = Annotated[bool, Doc("The enclave has the weights already: the package only names their image")]
 
 
 class Shipping(Base):
     """Packages."""
 
     @function
-    async def package(self, service: Service, flavor: Flavor = "cpu") -> dagger.File:
-        """The Zarf package of a service, made from its image without any registry."""
+    async def package(
+        self,
+        service: Service,
+        *,
+        flavor: Flavor = "cpu",
+        model: Annotated[dagger.Directory | None, Doc("Folder of a model in place of the default one")] = None,
+        model_id: Annotated[str, Doc("Its name, where the folder has no manifest.json")] = "",
+        model_licence: Annotated[str, Doc("Licence of its weights, likewise")] = "",
+        without_weights: WithoutWeights = False,
+        base: OtherBase = "",
+    ) -> dagger.File:
+        """The Zarf package of a service, with the weights of its model, made from images without any registry."""
         async with step(f"package {service}"):
-            return await packages.zarf_package(await self._project(), service, flavor)
+            brought = Brought(model, model_id, model_licence) if model else None
+            wanted = Wanted(flavor, brought, not without_weights, base)
+            return (await packages.zarf_package(await self._project(), service, wanted)).file
+
+    @function
+    async def package_all(
+        self,
+        flavor: Flavor = "cpu",
+        services: Annotated[
+            list[str] | None, Doc("Only these; it fails if one of them cannot be packaged here")
+        ] = None,
+        without_weights: WithoutWeights = False,
+        base: OtherBase = "",
+    ) -> dagger.Directory:
+        """The Zarf packages of all services, and packages.json: sizes against budgets, images by digest, models."""
+        project = await self._project()
+        known = packaged_names(await project.source.glob("packages/*/zarf.yaml"))
+        names = services or [name for name in project.catalog.with_flavor(flavor) if name in known]
+
+        async def one(name: str) -> Packaged | None:
+            try:
+                with naming_what_lacks(project.catalog.get(name), flavor):
+                    wanted = Wanted(flavor, with_weights=not without_weights, base=base)
+                    return await packages.zarf_package(project, name, wanted)
+            except CannotBuildError:
+                if services:
+                    raise
+                return None
+
+        done = [one for one in (await for_each("package", names, one)).values() if one is not None]
+        folder = dag.directory()
+        for packaged in done:
+            folder = folder.with_file(packaged.report.file, packaged.file)
+        report = PackagesReport(packages=[packaged.report for packaged in done])
+        return folder.with_file("packages.json", uploaded(report.model_dump_json(indent=2), "packages.json"))

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images of models: weights as image layers, and a program that copies and checks them; nothing else is inside."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import dagger
+from dagger import dag
+from pydantic import BaseModel, ConfigDict
+
+from cowabungaai.archives import Layer, image_archive
+from cowabungaai.catalog import ServiceSpec
+from cowabungaai.errors import BuildError
+from cowabungaai.images import REGISTRY_PREFIX, USER
+from cowabungaai.models import MANIFEST, SDK, default_model
+from cowabungaai.sources import Project
+from cowabungaai.tools import go_tool
+from cowabungaai.wheels import BUILD_IMAGE
+
+DESCRIBING = "services/sdk/describe_model.py"
+DIGEST_LENGTH = 12
+
+
+class WeightsFile(BaseModel):
+    """A file of a model: its path below the folder, its size in bytes, and its SHA-256 in hexadecimal digits."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    size: int
+    sha256: str
+
+
+class ModelFacts(BaseModel):
+    """What a model's manifest says, and the digest that names its weights; services/sdk defines both."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    licence: str
+    digest: str
+    source: str = ""
+    description: str = ""
+    files: list[WeightsFile]
+
+    @property
+    def reference(self) -> str:
+        """The name under which the model's image is packaged: one for each model and digest."""
+        name = re.sub(r"[^a-z0-9]+", "-", self.id.lower()).strip("-")
+        return f"{REGISTRY_PREFIX}/models/{name}:sha256-{self.digest[:DIGEST_LENGTH]}"
+
+    @property
+    def size(self) -> int:
+        """Of all files, in bytes."""
+        return sum(file.size for file in self.files)
+
+
+@dataclass(frozen=True)
+class Brought:
+    """A model that somebody brings.
+
+    Attributes:
+        folder: Of the model.
+        id: By which requests choose it; where the folder has no manifest.
+        licence: Of its weights; where the folder has no manifest.
+    """
+
+    folder: dagger.Directory
+    id: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A model that is to be packaged.
+
+    Attributes:
+        facts: What it is.
+        layer: Holds /model.
+    """
+
+    facts: ModelFacts
+    layer: Layer
+
+
+async def weights_of(project: Project, spec: ServiceSpec, brought: Brought | None) -> Weights:
+    """Check a model, brought or a service's default, every byte of it.
+
+    Args:
+        project: Sources and catalog.
+        spec: The service.
+        brought: A model in place of the default one.
+
+    Raises:
+        BuildError: The service has no default model, or the folder's files are not those of its manifest.
+    """
+    if brought is None and spec.model is None:
+        raise BuildError(f"service {spec.name!r} has no default model; give --model FOLDER")
+    chosen = brought or Brought(default_model(project, spec))
+    program = project.source.filter(include=[DESCRIBING, f"{SDK}/__init__.py", f"{SDK}/manifest.py"])
+    run = (
+        dag.container()
+        .from_(BUILD_IMAGE)
+        .with_mounted_directory("/source", program)
+        .with_mounted_directory("/model", chosen.folder)
+        .with_exec(["python", f"/source/{DESCRIBING}", "/model", "/out", chosen.id, chosen.licence])
+    )
+    try:
+        facts = ModelFacts.model_validate_json(await run.file("/out/facts.json").contents())
+    except dagger.ExecError as error:
+        raise BuildError(f"model of {spec.name}: {error.stderr.strip().removeprefix('error: ')}") from error
+    tree = (
+        dag.directory()
+        .with_directory("model", chosen.folder)
+        .with_file(f"model/{MANIFEST}", run.file(f"/out/{MANIFEST}"))
+    )
+    return Weights(facts, Layer(tree, "weights", data=True))
+
+
+async def weights_archive(project: Project, weights: Weights) -> dagger.File:
+    """A model's image as an OCI archive.
+
+    Args:
+        project: Sources and catalog.
+        weights: The model.
+    """
+    program = await go_tool(project.source, "copy")
+    layers = [weights.layer, Layer(dag.directory().with_file("copy", program, permissions=0o555), "copy")]
+    facts = weights.facts
+    config = {
+        "User": USER,
+        "WorkingDir": "/",
+        "Entrypoint": ["/copy"],
+        "Labels": {
+            "org.opencontainers.image.title": f"model {facts.id}",
+            "org.opencontainers.image.description": facts.description,
+            "org.opencontainers.image.licenses": facts.licence,
+            "org.opencontainers.image.source": facts.source,
+            "ai.cowabunga.model.id": facts.id,
+            "ai.cowabunga.model.digest": f"sha256:{facts.digest}",
+        },
+    }
+    platform = await dag.default_platform()
+    return image_archive(project.source, layers, facts.reference, config, platform)
+
+
+def documentation(facts: ModelFacts) -> str:
+    """What a package says of its model, as Markdown.
+
+    Args:
+        facts: Of the model.
+    """
+    lines = [
+        f"# Model {facts.id}",
+        "",
+        *([facts.description, ""] if facts.description else []),
+        f"- licence: {facts.licence}",
+        *([f"- source: {facts.source}"] if facts.source else []),
+        f"- image: `{facts.reference}`",
+        f"- digest of the weights: `sha256:{facts.digest}`",
+        "",
+        "| file | bytes | SHA-256 |",
+        "| --- | --- | --- |",
+        *[f"| `{file.path}` | {file.size} | `{file.sha256}` |" for file in facts.files],
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,3 @@
+module toolchain/copy
+
+go 1.26
