@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"toolchain/courier/internal/delta"
+	"toolchain/courier/internal/difference"
 	"toolchain/courier/internal/exit"
 	"toolchain/courier/internal/media"
 	"toolchain/courier/internal/verify"
@@ -35,7 +36,7 @@ func run(ctx context.Context, arguments []string) int {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(media.SplitCommand(), media.JoinCommand(), delta.Command())
+	root.AddCommand(media.SplitCommand(), media.JoinCommand(), difference.Command(), delta.Command())
 	root.AddCommand(verify.Command())
 	root.SetArgs(arguments)
 	err := root.ExecuteContext(ctx)

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package difference
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"toolchain/courier/internal/files"
+)
+
+// Names inside a Zarf package, which in a bundle are the titles of its blobs.
+const (
+	zarfYAML   = "zarf.yaml"
+	imageIndex = "images/index.json"
+	imageBlobs = "images/blobs/sha256/"
+	sbomsTar   = "sboms.tar"
+	titleKey   = "org.opencontainers.image.title"
+)
+
+// descriptor and the two after it are of OCI's image specification, as far as they are read here.
+type descriptor struct {
+	MediaType   string            `json:"mediaType"`
+	Digest      string            `json:"digest"`
+	Size        int64             `json:"size"`
+	Annotations map[string]string `json:"annotations"`
+}
+
+type manifest struct {
+	Config    descriptor   `json:"config"`
+	Layers    []descriptor `json:"layers"`
+	Manifests []descriptor `json:"manifests"`
+}
+
+type config struct {
+	Config struct {
+		Labels map[string]string `json:"Labels"`
+	} `json:"config"`
+}
+
+func hexOf(digest string) string { return strings.TrimPrefix(digest, "sha256:") }
+
+// readPackage reads a Zarf package in one pass.
+func (a *Artifact) readPackage(place string, progress *files.Progress) error {
+	var kept small
+	err := walk(place, progress, func(name string, size int64, content io.Reader) error {
+		if name == sbomsTar {
+			sum := sha256.New()
+			if err := a.readSBOMs(io.TeeReader(content, sum)); err != nil {
+				return err
+			}
+			// The archive's padding belongs to the digest, too.
+			if _, err := io.Copy(sum, content); err != nil {
+				return err
+			}
+			a.blob(hex.EncodeToString(sum.Sum(nil)), size, name)
+			return nil
+		}
+		if digest, found := strings.CutPrefix(name, imageBlobs); found {
+			a.blob(digest, size, "image")
+			return kept.keep(name, size, content)
+		}
+		sum := sha256.New()
+		if err := kept.keep(name, size, io.TeeReader(content, sum)); err != nil {
+			return err
+		}
+		if _, err := io.Copy(sum, content); err != nil {
+			return err
+		}
+		a.blob(hex.EncodeToString(sum.Sum(nil)), size, name)
+		return nil
+	})
+	if err != nil {
+		return files.Fail(files.Damaged, "%s cannot be read: %v", place, err)
+	}
+	err = a.describePackage(func(name string) []byte { return kept.contents[name] })
+	if err != nil {
+		return files.Fail(files.Malformed, "%s: %v", place, err)
+	}
+	return nil
+}
+
+func (a *Artifact) blob(digest string, size int64, of string) {
+	if _, known := a.Blobs[digest]; !known {
+		a.Blobs[digest] = Blob{digest, size, of}
+	}
+}
+
+// readBundle reads a UDS bundle in one pass: what describes a package lies before it.
+func (a *Artifact) readBundle(place string, progress *files.Progress) error {
+	var kept small
+	titles := map[string]string{}
+	err := walk(place, progress, func(name string, size int64, content io.Reader) error {
+		digest, found := strings.CutPrefix(name, "blobs/sha256/")
+		if !found {
+			return kept.keep(name, size, content)
+		}
+		a.blob(digest, size, "")
+		if titles[digest] == sbomsTar {
+			return a.readSBOMs(content)
+		}
+		if err := kept.keep(digest, size, content); err != nil {
+			return err
+		}
+		// Small blobs that are no manifests have no layers: nothing is lost by looking.
+		var described manifest
+		if json.Unmarshal(kept.contents[digest], &described) == nil {
+			for _, layer := range described.Layers {
+				if title := layer.Annotations[titleKey]; title != "" {
+					titles[hexOf(layer.Digest)] = title
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return files.Fail(files.Damaged, "%s cannot be read: %v", place, err)
+	}
+	if err := a.describeBundle(kept.contents); err != nil {
+		return files.Fail(files.Malformed, "%s: %v", place, err)
+	}
+	return nil
+}
+
+func (a *Artifact) describeBundle(contents map[string][]byte) error {
+	var index, root manifest
+	if err := json.Unmarshal(contents["index.json"], &index); err != nil || len(index.Manifests) == 0 {
+		return fmt.Errorf("its index.json names no manifest: %v", err)
+	}
+	if err := json.Unmarshal(contents[hexOf(index.Manifests[0].Digest)], &root); err != nil {
+		return fmt.Errorf("its manifest cannot be read: %w", err)
+	}
+	for _, layer := range root.Layers {
+		var of manifest
+		if !strings.Contains(layer.MediaType, "manifest") || json.Unmarshal(contents[hexOf(layer.Digest)], &of) != nil {
+			continue
+		}
+		digests := map[string]string{}
+		for _, part := range of.Layers {
+			title := part.Annotations[titleKey]
+			digests[title] = hexOf(part.Digest)
+			if blob, known := a.Blobs[hexOf(part.Digest)]; known {
+				blob.Of = title
+				if strings.HasPrefix(title, imageBlobs) {
+					blob.Of = "image"
+				}
+				a.Blobs[hexOf(part.Digest)] = blob
+			}
+		}
+		if err := a.describePackage(func(name string) []byte { return contents[digests[name]] }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// describePackage notes a package's version, and its images.
+func (a *Artifact) describePackage(content func(name string) []byte) error {
+	var about struct {
+		Metadata struct {
+			Name         string `yaml:"name"`
+			Version      string `yaml:"version"`
+			Architecture string `yaml:"architecture"`
+		} `yaml:"metadata"`
+		Build struct {
+			Flavor string `yaml:"flavor"`
+		} `yaml:"build"`
+	}
+	if err := yaml.Unmarshal(content(zarfYAML), &about); err != nil || about.Metadata.Name == "" {
+		return fmt.Errorf("its %s names no package: %v", zarfYAML, err)
+	}
+	key := about.Metadata.Name + " " + about.Metadata.Architecture
+	if about.Build.Flavor != "" {
+		key += " " + about.Build.Flavor
+	}
+	a.Packages[key] = about.Metadata.Version
+	var index manifest
+	if text := content(imageIndex); len(text) > 0 {
+		if err := json.Unmarshal(text, &index); err != nil {
+			return fmt.Errorf("its %s cannot be read: %w", imageIndex, err)
+		}
+	}
+	for _, entry := range index.Manifests {
+		a.describeImage(entry, about.Metadata.Architecture, func(digest string) []byte { return content(imageBlobs + hexOf(digest)) })
+	}
+	return nil
+}
+
+func (a *Artifact) describeImage(entry descriptor, architecture string, content func(digest string) []byte) {
+	reference := entry.Annotations["org.opencontainers.image.base.name"]
+	if reference == "" {
+		reference = entry.Annotations["org.opencontainers.image.ref.name"]
+	}
+	image := Image{reference, entry.Digest, entry.Size}
+	var of manifest
+	if json.Unmarshal(content(entry.Digest), &of) == nil {
+		for _, part := range append(of.Layers, of.Config) {
+			image.Size += part.Size
+			if blob, known := a.Blobs[hexOf(part.Digest)]; known && blob.Of == "image" {
+				blob.Of = reference
+				a.Blobs[hexOf(part.Digest)] = blob
+			}
+		}
+		var settings config
+		if json.Unmarshal(content(of.Config.Digest), &settings) == nil {
+			if model := settings.Config.Labels["ai.cowabunga.model.id"]; model != "" {
+				a.Models[model] = settings.Config.Labels["ai.cowabunga.model.digest"]
+			}
+		}
+	}
+	a.Images[repository(reference)+" "+architecture+variant(reference)] = image
+}
+
+// repository is a reference without tag and digest.
+func repository(reference string) string {
+	reference, _, _ = strings.Cut(reference, "@")
+	if colon := strings.LastIndex(reference, ":"); colon > strings.LastIndex(reference, "/") {
+		reference = reference[:colon]
+	}
+	return reference
+}
+
+// variant tells the image of a gpu flavor, which has the same repository.
+func variant(reference string) string {
+	if strings.HasSuffix(reference, "-gpu") {
+		return " gpu"
+	}
+	return ""
+}
+
+// short is the last part of a repository, which is the service's name.
+func short(reference string) string {
+	name := path.Base(repository(reference))
+	if variant(reference) != "" {
+		name += "-gpu"
+	}
+	return name
+}
