@@ -15,7 +15,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cowabunga import console, dagger, doctor, engine, gotools, images, jobs, models, services, serving
+from cowabunga import console, courier, dagger, doctor, engine, gotools, images, jobs, models, services, serving
 from cowabunga.errors import EngineError, HostError, JobError, UsageError
 
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -120,6 +120,9 @@ def tool(
         return
     program = gotools.ensure(name) / name
     os.execv(program, [str(program), *context.args])  # noqa: S606 - arguments are passed as they are, no shell
+
+
+courier.add_commands(app, PASS_THROUGH)
 
 
 @app.command()

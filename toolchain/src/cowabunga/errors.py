@@ -12,6 +12,7 @@
 | 6 | the engine did not start, died or does not answer |
 | 7 | a port is in use |
 | 8 | a pinned version is no longer on the mirror and COWABUNGA_LOCKED=1 forbids another |
+| 10 to 49 | of `verify`, `split`, `join`, `diff` and `apply`: courier's own, told by their `--help` |
 | 130 | interrupted |
 """
 
