@@ -23,6 +23,7 @@ from cowabungaai.wheels import BUILD_IMAGE
 COMMON = "packages/common"
 UPSTREAM = "upstream"
 HARDENED = "hardened"
+GPU_VALUES = "values/gpu.yaml"
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,10 @@ async def zarf_package(project: Project, name: str, wanted: Wanted) -> Packaged:
     weights = await _weights(project, spec, described, wanted)
     image_file = await archive(project, image)
     version = tag_of(await version_of(source, name), wanted.flavor)
-    folder = _folder(source, name, described, weights if wanted.with_weights else None)
+    described = with_values(
+        described, weights=wanted.with_weights, gpu=wanted.flavor == "gpu" and await _gpu(source, name)
+    )
+    folder = _folder(source, name, described)
     folder = folder.with_file(f"{COMMON}/images/service.tar", image_file)
     values = {"VERSION": version, "IMAGE": image.reference}
     model_file = None
@@ -128,24 +132,38 @@ async def _weights(project: Project, spec: ServiceSpec, described: str, wanted: 
     return None
 
 
-def _folder(source: dagger.Directory, name: str, described: str, weights: Weights | None) -> dagger.Directory:
-    """The sources of a package, with its documentation; without weights it lacks their component.
+async def _gpu(source: dagger.Directory, name: str) -> bool:
+    return bool(await source.glob(f"packages/{name}/{GPU_VALUES}"))
+
+
+def with_values(described: str, *, weights: bool, gpu: bool) -> str:
+    """A package's zarf.yaml as it is made this time.
+
+    Args:
+        described: As it lies in packages/.
+        weights: Whether it brings them; else it lacks their component.
+        gpu: Whether its charts get the values for GPUs on top of the others.
+    """
+    package = yaml.safe_load(described)
+    package["components"] = [one for one in package["components"] if weights or one["name"] != MODEL_COMPONENT]
+    for chart in (chart for component in package["components"] for chart in component.get("charts", []) if gpu):
+        chart["valuesFiles"].append(GPU_VALUES)
+    return yaml.safe_dump(package, sort_keys=False)
+
+
+def _folder(source: dagger.Directory, name: str, described: str) -> dagger.Directory:
+    """The sources of a package, with its documentation.
 
     Args:
         source: The root of the repository.
         name: The service.
         described: Its zarf.yaml.
-        weights: What the package brings.
     """
     folder = dag.directory().with_directory(
         "/", source.filter(include=[f"{COMMON}/**", f"packages/{name}/**"], exclude=["**/charts/*.tgz"])
     )
     folder = folder.with_file(f"packages/{name}/documentation/README.md", source.file(f"services/{name}/README.md"))
-    if weights is None:
-        package = yaml.safe_load(described)
-        package["components"] = [one for one in package["components"] if one["name"] != MODEL_COMPONENT]
-        folder = folder.with_new_file(f"packages/{name}/zarf.yaml", yaml.safe_dump(package, sort_keys=False))
-    return folder
+    return folder.with_new_file(f"packages/{name}/zarf.yaml", described)
 
 
 async def _created(

@@ -22,6 +22,7 @@ Source = Annotated[
             "*",
             "!services",
             "!packages",
+            "!bundles",
             "!toolchain/go",
             "!toolchain/images",
             "!toolchain/requirements",

@@ -8,7 +8,7 @@ from typing import Annotated
 import dagger
 from dagger import Doc, dag, function
 
-from cowabungaai import packages
+from cowabungaai import bundles, packages
 from cowabungaai.errors import CannotBuildError
 from cowabungaai.functions.base import Base, Flavor, Service
 from cowabungaai.here import naming_what_lacks
@@ -44,6 +44,21 @@ class Shipping(Base):
             brought = Brought(model, model_id, model_licence) if model else None
             wanted = Wanted(flavor, brought, not without_weights, base)
             return (await packages.zarf_package(await self._project(), service, wanted)).file
+
+    @function
+    async def bundle(
+        self,
+        name: Annotated[str, Doc("A folder below bundles/: dev or latest")],
+        flavor: Flavor = "cpu",
+        version: Annotated[str, Doc("Of the bundle; the gateway's by default")] = "",
+        services: Annotated[list[str] | None, Doc("Only these of its services")] = None,
+    ) -> dagger.Directory:
+        """The UDS bundle of packages that are built for it, and uds-config.yaml, with all that can be set in it."""
+        project = await self._project()
+        chosen = await bundles.chosen(project, name, flavor, version, services)
+        made = await bundles.packages_of(project, chosen)
+        async with step(f"bundle {name}"):
+            return await (await bundles.uds_bundle(project, chosen, made)).sync()
 
     @function
     async def package_all(

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What bundles hold: a definition below bundles/, filled with the packages that were built. Needs no engine."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from cowabungaai.catalog import Catalog, ServiceSpec
+from cowabungaai.errors import BuildError
+from cowabungaai.package_report import PackageReport
+
+FOLDER = "bundles"
+DEFINITION = "uds-bundle.yaml"
+VARIANTS = "variants.yaml"
+PACKAGES = "packages"
+PREFIX = "cowabungaai-"
+
+
+def services_of(variants: str, name: str, flavor: str, catalog: Catalog) -> list[str]:
+    """The services of a bundle's variant, in the order in which they are deployed.
+
+    Args:
+        variants: The content of variants.yaml.
+        name: Of the bundle.
+        flavor: cpu or gpu.
+        catalog: All services.
+
+    Raises:
+        BuildError: The bundle has no such variant, or names what is no service.
+    """
+    file = f"{FOLDER}/{name}/{VARIANTS}"
+    known = yaml.safe_load(variants)
+    if not isinstance(known, dict) or not all(isinstance(value, list) for value in known.values()):
+        raise BuildError(f"{file}: expected a list of services for each variant")
+    if flavor not in known:
+        raise BuildError(f"bundle {name!r} has no variant {flavor!r}; it has: {', '.join(known)} ({file})")
+    names = {spec.name for spec in catalog}
+    if wrong := [service for service in known[flavor] if service not in names]:
+        raise BuildError(f"{file}: {wrong[0]!r} is no service; services are: {', '.join(sorted(names))}")
+    return list(known[flavor])
+
+
+def flavor_in(spec: ServiceSpec, flavor: str) -> str:
+    """The flavor of a service's package in a variant: the variant's own where the service has it, else the one it has.
+
+    Args:
+        spec: The service.
+        flavor: Of the variant.
+    """
+    return flavor if flavor in spec.flavors else spec.flavors[0]
+
+
+def filled(
+    definition: str, packages: Sequence[PackageReport], catalog: Catalog, *, name: str, flavor: str, version: str
+) -> dict[str, Any]:
+    """A bundle's uds-bundle.yaml, with the packages that were built.
+
+    Args:
+        definition: The content of the uds-bundle.yaml below bundles/.
+        packages: In the order in which they are deployed; what the definition names besides is left out.
+        catalog: All services.
+        name: Of the bundle.
+        flavor: cpu or gpu.
+        version: Of the bundle.
+
+    Raises:
+        BuildError: The definition lacks one of the packages.
+    """
+    bundle = yaml.safe_load(definition)
+    entries = {entry["name"]: entry for entry in bundle["packages"]}
+    chosen = []
+    for package in packages:
+        entry = copy.deepcopy(entries.get(PREFIX + package.service))
+        if entry is None:
+            raise BuildError(f"{FOLDER}/{name}/{DEFINITION} has no package {PREFIX}{package.service}")
+        entry["path"], entry["ref"] = f"{PACKAGES}/{package.file}", package.version
+        if catalog.get(package.service).kind == "gateway":
+            _connect(entry, package.service, routes(packages, catalog))
+        chosen.append(entry)
+    bundle["metadata"]["name"] += "" if flavor == "cpu" else f"-{flavor}"
+    bundle["metadata"]["version"] = version
+    bundle["packages"] = chosen
+    return dict(bundle)
+
+
+def routes(packages: Sequence[PackageReport], catalog: Catalog) -> dict[str, Any]:
+    """The gateway's models and backends: every backend answers to its own name, and to that of its model.
+
+    Args:
+        packages: Of the bundle.
+        catalog: All services.
+    """
+    models: list[dict[str, str]] = []
+    backends: dict[str, Any] = {}
+    for package in packages:
+        spec = catalog.get(package.service)
+        if spec.kind == "gateway":
+            continue
+        backends[spec.name] = {"dns": f"grpc://{PREFIX}{spec.name}:{spec.port}"}
+        served = {"backend_model": package.model.id} if package.model else {}
+        models.append({"name": spec.name, "backend": spec.name, **served})
+        if package.model and package.model.id != spec.name:
+            models.append({"name": package.model.id, "backend": spec.name})
+    return {"models": models, "backends": backends}
+
+
+def _connect(entry: dict[str, Any], service: str, values: Mapping[str, Any]) -> None:
+    chart = entry.setdefault("overrides", {}).setdefault(service, {}).setdefault(PREFIX + service, {})
+    chart.setdefault("values", []).extend({"path": path, "value": value} for path, value in values.items())
+
+
+def variables_of(bundle: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What an operator can set in a bundle.
+
+    Args:
+        bundle: Its uds-bundle.yaml.
+    """
+    return [
+        {**variable, "package": package["name"]}
+        for package in bundle["packages"]
+        for charts in package.get("overrides", {}).values()
+        for chart in charts.values()
+        for variable in chart.get("variables", [])
+    ]
+
+
+def config_for(bundle: Mapping[str, Any]) -> str:
+    """A uds-config.yaml with every variable, its description and its default, each line to be changed.
+
+    Args:
+        bundle: Its uds-bundle.yaml.
+    """
+    lines = [
+        f"# What can be set in {bundle['metadata']['name']}; what stands here is what counts without this file.",
+        "# UDS_CONFIG=uds-config.yaml uds deploy BUNDLE",
+        "variables:",
+    ]
+    package = ""
+    for variable in variables_of(bundle):
+        if variable["package"] != package:
+            package = variable["package"]
+            lines.append(f"  {package}:")
+        value = yaml.safe_dump(variable["default"], default_flow_style=True, width=10_000).removesuffix("...\n").strip()
+        lines += [f"    # {variable['description']}", f"    {variable['name']}: {value}"]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bundles name the packages that were built, and nothing that an operator can set lacks a description and a default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cowabungaai import bundle_definition as definitions
+from cowabungaai.catalog import Catalog, parse
+from cowabungaai.errors import BuildError
+from cowabungaai.package_report import PackagedModel, PackageReport
+
+ROOT = Path(__file__).parents[2]
+BUNDLES = sorted(path.parent for path in (ROOT / "bundles").glob("*/uds-bundle.yaml"))
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return Catalog(parse(path.read_text(), path.name) for path in ROOT.glob("services/*/service.yaml"))
+
+
+def report(catalog: Catalog, service: str, flavor: str = "cpu") -> PackageReport:
+    default = catalog.get(service).model
+    model = None
+    if catalog.get(service).kind != "gateway" and service != "repeater":
+        model = PackagedModel(id=default.id if default else "brought", licence="x", digest="0", image="i", size=0)
+    return PackageReport(
+        service=service,
+        flavor=flavor,
+        variant="upstream",
+        file=f"zarf-package-cowabungaai-{service}-amd64-9.9.9-upstream.tar.zst",
+        version="9.9.9",
+        size=1,
+        image=f"{service}:9.9.9",
+        image_digest="sha256:0",
+        model=model,
+        budget=None,
+    )
+
+
+def variants() -> list[tuple[Path, str]]:
+    return [(folder, flavor) for folder in BUNDLES for flavor in yaml.safe_load((folder / "variants.yaml").read_text())]
+
+
+def made(folder: Path, flavor: str, catalog: Catalog) -> dict[str, Any]:
+    services = definitions.services_of((folder / "variants.yaml").read_text(), folder.name, flavor, catalog)
+    reports = [report(catalog, service, definitions.flavor_in(catalog.get(service), flavor)) for service in services]
+    definition = (folder / "uds-bundle.yaml").read_text()
+    return definitions.filled(definition, reports, catalog, name=folder.name, flavor=flavor, version="1.2.3")
+
+
+@pytest.mark.parametrize(("folder", "flavor"), variants(), ids=lambda value: getattr(value, "name", value))
+def test_a_bundle_has_the_packages_that_were_built(folder: Path, flavor: str, catalog: Catalog) -> None:
+    bundle = made(folder, flavor, catalog)
+    assert bundle["metadata"]["version"] == "1.2.3"
+    assert bundle["metadata"]["name"] == f"cowabungaai-{folder.name}" + ("-gpu" if flavor == "gpu" else "")
+    services = yaml.safe_load((folder / "variants.yaml").read_text())[flavor]
+    assert [entry["name"] for entry in bundle["packages"]] == [f"cowabungaai-{service}" for service in services]
+    assert {entry["ref"] for entry in bundle["packages"]} == {"9.9.9"}
+    assert all(entry["path"].endswith("-9.9.9-upstream.tar.zst") for entry in bundle["packages"])
+
+
+@pytest.mark.parametrize(("folder", "flavor"), variants(), ids=lambda value: getattr(value, "name", value))
+def test_every_variable_has_a_description_and_the_charts_default(folder: Path, flavor: str, catalog: Catalog) -> None:
+    bundle = made(folder, flavor, catalog)
+    variables = definitions.variables_of(bundle)
+    assert len({(one["package"], one["name"]) for one in variables}) == len(variables) > 0
+    config = yaml.safe_load(definitions.config_for(bundle))["variables"]
+    for one in variables:
+        assert one["description"]
+        assert config[one["package"]][one["name"]] == one["default"]
+        chart = ROOT / "packages" / one["package"].removeprefix("cowabungaai-") / "chart"
+        assert default_of(chart, one["path"]) == one["default"], one["name"]
+
+
+def default_of(chart: Path, path: str) -> Any:
+    """What a chart has at a path of its values, or of those that it imports from the common one."""
+    own = yaml.safe_load((chart / "values.yaml").read_text())
+    imported = yaml.safe_load((chart / "Chart.yaml").read_text())["dependencies"][0]["import-values"]
+    exports = yaml.safe_load((ROOT / "packages/common/chart/values.yaml").read_text())["exports"]
+    for values in (own, *(exports[name] for name in imported)):
+        found: Any = values
+        for part in path.split("."):
+            found = found.get(part) if isinstance(found, dict) else None
+        if found is not None:
+            return found
+    raise AssertionError(f"{chart} has no value {path}")
+
+
+def test_the_gateway_knows_the_backends_and_models_of_its_bundle(catalog: Catalog) -> None:
+    bundle = made(ROOT / "bundles/latest", "cpu", catalog)
+    values = {
+        one["path"]: one["value"] for one in bundle["packages"][-1]["overrides"]["api"]["cowabungaai-api"]["values"]
+    }
+    assert sorted(values["backends"]) == ["llama-cpp-python", "text-embeddings", "whisper"]
+    assert values["backends"]["whisper"] == {"dns": "grpc://cowabungaai-whisper:50051"}
+    assert {"name": "gemma-3-270m", "backend": "llama-cpp-python"} in values["models"]
+    assert {"name": "llama-cpp-python", "backend": "llama-cpp-python", "backend_model": "gemma-3-270m"} in values[
+        "models"
+    ]
+
+
+def test_a_gpu_variant_takes_gpu_packages_where_there_are_any(catalog: Catalog) -> None:
+    assert definitions.flavor_in(catalog.get("text-embeddings"), "gpu") == "gpu"
+    assert definitions.flavor_in(catalog.get("whisper"), "gpu") == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("variants", "message"),
+    [
+        ("cpu: [repeater]", r"no variant 'gpu'; it has: cpu"),
+        ("gpu: [repeater, nothing]", r"'nothing' is no service; services are: api"),
+        ("gpu: repeater", "expected a list of services"),
+        ("[]", "expected a list of services"),
+    ],
+)
+def test_wrong_variants_are_told(variants: str, message: str, catalog: Catalog) -> None:
+    with pytest.raises(BuildError, match=message):
+        definitions.services_of(variants, "x", "gpu", catalog)
+
+
+def test_a_package_that_the_definition_lacks_is_told(catalog: Catalog) -> None:
+    definition = (ROOT / "bundles/dev/uds-bundle.yaml").read_text()
+    with pytest.raises(BuildError, match="has no package cowabungaai-whisper"):
+        definitions.filled(definition, [report(catalog, "whisper")], catalog, name="dev", flavor="cpu", version="1")
