@@ -120,6 +120,15 @@ def test_the_gateways_package_speaks_for_the_backends_of_its_namespace() -> None
     assert [(one["remoteNamespace"], one["ports"]) for one in covered] == [(NAMESPACE, [50051]), ("monitoring", [9090])]
 
 
+def test_no_two_edges_have_one_description() -> None:
+    clients = ",".join(f'{{"namespace":"apps","pods":{{"app":"{name}"}}}}' for name in ("a", "b"))
+    backends = '{"namespace":"","ports":[50051]},{"namespace":"","ports":[50052]},{"namespace":"other","ports":[50051]}'
+    shown = rendered(API, f"--set-json=clients=[{clients}]", f"--set-json=backendNamespaces=[{backends}]")
+    allow = shown.one("Package")["spec"]["network"]["allow"]
+    told = [(one["direction"], one["description"]) for one in allow]
+    assert len(told) == len(set(told))
+
+
 def test_a_backend_in_a_namespace_of_its_own_has_a_package_of_its_own() -> None:
     shown = rendered(REPEATER, "--set=gateway.namespace=elsewhere")
     assert allowed(shown.one("Package"), "cowabungaai-repeater") == edges(shown)

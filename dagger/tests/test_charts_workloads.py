@@ -78,6 +78,25 @@ def test_folders_that_are_written_are_volumes(shown: Rendered) -> None:
             assert volume["emptyDir"]["sizeLimit"]
 
 
+def test_what_a_pod_refers_to_is_there(shown: Rendered) -> None:
+    volumes = [volume["name"] for volume in shown.pod["spec"]["volumes"]]
+    mounted = {mount["name"] for container in shown.containers for mount in container["volumeMounts"]}
+    assert len(volumes) == len(set(volumes))
+    assert mounted == set(volumes)
+    for container in shown.containers:
+        paths = [mount["mountPath"] for mount in container["volumeMounts"]]
+        variables = [one["name"] for one in container.get("env", [])]
+        assert len(paths) == len(set(paths))
+        assert len(variables) == len(set(variables))
+    made = {(one["kind"], one["metadata"]["name"]) for one in shown.documents}
+    for volume in shown.pod["spec"]["volumes"]:
+        if "configMap" in volume:
+            assert ("ConfigMap", volume["configMap"]["name"]) in made
+        if "persistentVolumeClaim" in volume:
+            assert ("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]) in made
+    assert len(made) == len(shown.documents)
+
+
 def test_probes_ask_the_service_itself(shown: Rendered) -> None:
     ports = {port["name"]: port["containerPort"] for port in shown.container["ports"]}
     probes = {name: shown.container[name] for name in ("startupProbe", "readinessProbe", "livenessProbe")}

@@ -7,7 +7,9 @@
 {{- $backend := dict "app.kubernetes.io/part-of" "cowabungaai" "app.kubernetes.io/component" "backend" -}}
 edges:
   {{- range $values.clients }}
-  - description: {{ printf "Calls from %s" .namespace | quote }}
+  {{- /* UDS makes names of descriptions, which must differ. */}}
+  {{- $pods := values (.pods | default dict) | sortAlpha | join " " }}
+  - description: {{ printf "Calls from %s %s" .namespace $pods | trim | quote }}
     direction: Ingress
     namespace: {{ .namespace | quote }}
     pods: {{ toJson (.pods | default dict) }}
@@ -15,7 +17,7 @@ edges:
     managed: {{ eq .namespace (printf "istio-%s-gateway" $values.expose.gateway) }}
   {{- end }}
   {{- range $values.backendNamespaces }}
-  - description: {{ printf "Backends %s" .namespace | trim | quote }}
+  - description: {{ printf "Backends %s on %s" .namespace (join " " .ports) | quote }}
     direction: Egress
     namespace: {{ .namespace | quote }}
     pods: {{ toJson $backend }}
@@ -43,12 +45,14 @@ edges:
 covers:
   {{- range $values.backendNamespaces }}
   {{- if or (not .namespace) (eq .namespace $.Release.Namespace) }}
-  - description: Calls of the gateway
+  - description: {{ printf "Calls of the gateway on %s" (join " " .ports) | quote }}
     direction: Ingress
     selector: {{ toJson $backend }}
     namespace: {{ $.Release.Namespace | quote }}
     pods: {{ include "cowabungaai.selector" $ | fromYaml | toJson }}
     ports: {{ toJson .ports }}
+  {{- end }}
+  {{- end }}
   {{- with $values.network.monitoring.namespace }}
   - description: Prometheus reads metrics of backends
     direction: Ingress
@@ -56,7 +60,5 @@ covers:
     namespace: {{ . | quote }}
     pods: {{ toJson $values.network.monitoring.pods }}
     ports: [{{ $values.metricsPort }}]
-  {{- end }}
-  {{- end }}
   {{- end }}
 {{- end -}}
