@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a package brings: weights or none, values for GPUs, a model that is named by its weights, and no more than its budget."""
+"""What a package brings: weights or none, values for GPUs, a model named by its weights, and no more than its budget."""
 
 from __future__ import annotations
 
@@ -107,5 +107,5 @@ def test_the_budget_is_that_of_a_package_without_weights(size: int, weights: int
     if fine:
         check_package_budget(report)
     else:
-        with pytest.raises(BuildError, match="package of x: 21.0 MB without weights is over its budget of 20 MB"):
+        with pytest.raises(BuildError, match=r"package of x: 21\.0 MB without weights is over its budget of 20 MB"):
             check_package_budget(report)

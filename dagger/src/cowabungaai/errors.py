@@ -56,3 +56,7 @@ class DeploymentError(PipelineError):
 
 class ReleaseError(PipelineError):
     """A release is not as it should be, or its report cannot be made."""
+
+
+class ProofError(PipelineError):
+    """A bundle cannot be installed without a network, or does not answer there as it must."""

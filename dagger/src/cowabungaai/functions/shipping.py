@@ -8,9 +8,10 @@ from typing import Annotated
 import dagger
 from dagger import Doc, dag, function
 
+from cowabungaai import airgap_proof as airgap
 from cowabungaai import bundles, packages
 from cowabungaai.errors import CannotBuildError
-from cowabungaai.functions.base import Base, Flavor, Service
+from cowabungaai.functions.base import Base, ExitCode, Flavor, Service, Suite
 from cowabungaai.here import naming_what_lacks
 from cowabungaai.package_report import PackagesReport
 from cowabungaai.packages import Packaged, Wanted, packaged_names
@@ -59,6 +60,26 @@ class Shipping(Base):
         made = await bundles.packages_of(project, chosen)
         async with step(f"bundle {name}"):
             return await (await bundles.uds_bundle(project, chosen, made)).sync()
+
+    @function(cache="never")  # type: ignore[call-overload, untyped-decorator]  # overloads lack it
+    async def airgap_proof(
+        self,
+        suite: Suite,
+        *,
+        bundle: Annotated[dagger.File | None, Doc("A bundle; by default the one that is built by name")] = None,
+        name: Annotated[str, Doc("A folder below bundles/, where no file is given")] = "latest",
+        services: Annotated[list[str] | None, Doc("Only these of its services")] = None,
+        exit_code: ExitCode = 1,
+    ) -> dagger.Directory:
+        """Installs a bundle without a network and runs the conformance suite on it: proof.json, index.html, logs."""
+        project = await self._project()
+        if bundle is None:
+            chosen = await bundles.chosen(project, name, "cpu", "", services)
+            made = await bundles.uds_bundle(project, chosen, await bundles.packages_of(project, chosen))
+            bundle = made.file((await made.glob("*.tar.zst"))[0])
+        async with step("airgap-proof"):
+            proved = await airgap.prove(project, bundle, suite)
+            return (proved.check() if exit_code else proved).report
 
     @function
     async def package_all(

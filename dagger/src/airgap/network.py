@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A network of pods that has no way out, and what shows that nothing went out."""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from airgap.tools import ProofError, output
+
+BRIDGE = "pods"
+NODE = "10.77.0.1"
+POD = "10.77.0.{}"
+FIRST = 10
+# Addresses of documentation, and two that many programs would ask.
+OUTSIDE = ("192.0.2.1", "2001:db8::1", "1.1.1.1", "8.8.8.8")
+# Of /proc/net/snmp: packets that were to go where no route leads.
+NO_ROUTE = "OutNoRoutes"
+KNOWN_KINDS = {"bridge", "veth", ""}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a network namespace tells of its way out.
+
+    Attributes:
+        namespace: Its name.
+        interfaces: Of it.
+        routes: Destinations that it knows.
+        unroutable: Packets that were to go where no route leads.
+    """
+
+    namespace: str
+    interfaces: list[str]
+    routes: list[str]
+    unroutable: int
+
+
+class Network:
+    """The network of one proof."""
+
+    def __init__(self) -> None:
+        self._pods: dict[str, str] = {}
+        before = [link["ifname"] for link in _links()]
+        if before != ["lo"]:
+            raise ProofError(f"the proof needs a network namespace of its own; this one has {', '.join(before)}")
+        output("ip", "link", "set", "lo", "up")
+        output("ip", "link", "add", BRIDGE, "type", "bridge")
+        output("ip", "address", "add", f"{NODE}/24", "dev", BRIDGE)
+        output("ip", "link", "set", BRIDGE, "up")
+        self.unreachable = [address for address in OUTSIDE if not reachable(address)]
+        if len(self.unreachable) != len(OUTSIDE):
+            raise ProofError(f"something outside can be reached: {sorted(set(OUTSIDE) - set(self.unreachable))}")
+        # What the attempts just made count for.
+        self._asked = unroutable(Path("/proc/net/snmp").read_text())
+
+    def add(self, pod: str) -> str:
+        """A namespace for a pod, connected with the others alone; its address.
+
+        Args:
+            pod: Its name.
+        """
+        address = POD.format(FIRST + len(self._pods))
+        inside, outside = "eth0", f"veth{len(self._pods)}"
+        output("ip", "netns", "add", pod)
+        output("ip", "link", "add", outside, "type", "veth", "peer", "name", inside, "netns", pod)
+        output("ip", "link", "set", outside, "master", BRIDGE, "up")
+        for command in (
+            ["link", "set", "lo", "up"],
+            ["address", "add", f"{address}/24", "dev", inside],
+            ["link", "set", inside, "up"],
+        ):
+            output("ip", "-n", pod, *command)
+        self._pods[pod] = address
+        return address
+
+    def evidence(self) -> list[dict[str, Any]]:
+        """What the node and every pod tell of their ways out.
+
+        Raises:
+            ProofError: There is one.
+        """
+        found = [_evidence("node", self._asked)]
+        found += [_evidence(pod, 0) for pod in self._pods]
+        for one in found:
+            if out := [route for route in one.routes if not route.startswith("10.77.0.")]:
+                raise ProofError(f"{one.namespace} has a way out: {', '.join(out)}")
+        return [asdict(one) for one in found]
+
+
+def _links(pod: str = "") -> list[dict[str, Any]]:
+    namespace = ["-n", pod] if pod else []
+    links: list[dict[str, Any]] = json.loads(output("ip", *namespace, "-json", "-details", "link"))
+    return links
+
+
+def _evidence(name: str, asked: int) -> Evidence:
+    namespace = [] if name == "node" else ["-n", name]
+    inside = [] if name == "node" else ["ip", "netns", "exec", name]
+    links = _links("" if name == "node" else name)
+    if strange := [
+        link["ifname"] for link in links if link.get("linkinfo", {}).get("info_kind", "") not in KNOWN_KINDS
+    ]:
+        raise ProofError(f"{name} has an interface of which the proof does not know: {', '.join(strange)}")
+    routes = [
+        route["dst"]
+        for family in ("-4", "-6")
+        for route in json.loads(output("ip", *namespace, family, "-json", "route") or "[]")
+        # Of its own link alone.
+        if not route["dst"].startswith("fe80:")
+    ]
+    packets = unroutable(output(*inside, "cat", "/proc/net/snmp"))
+    return Evidence(name, [link["ifname"] for link in links], routes, packets - asked)
+
+
+def unroutable(snmp: str) -> int:
+    """Packets that were to go where no route leads.
+
+    Args:
+        snmp: The content of /proc/net/snmp.
+    """
+    names, values = (line.split() for line in snmp.splitlines() if line.startswith("Ip:"))
+    return int(values[names.index(NO_ROUTE)])
+
+
+def reachable(address: str) -> bool:
+    """Whether anything can be sent to an address.
+
+    Args:
+        address: An IP address.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.connect((address, 53))
+        except OSError:
+            return False
+    return True
