@@ -86,6 +86,7 @@ def test_reports_of_a_failed_scan_can_be_had(reports: Scan, database: Path, tmp_
     sarif = json.loads((folder / "report.sarif").read_text())
     assert sarif["version"] == "2.1.0"
     assert found <= {one["ruleId"] for one in sarif["runs"][0]["results"]}
+    assert sarif["runs"][0]["automationDetails"] == {"id": f"scan/{folder.name}/"}
     for text in ((folder / "table.txt").read_text(), (tmp_path / "reports" / "index.html").read_text()):
         assert all(name in text for name in found)
         assert NOT_HERE.id not in text

@@ -62,6 +62,17 @@ async def trivy_container(source: dagger.Directory) -> dagger.Container:
     )
 
 
+# Trivy gives its SARIF reports no category.
+CATEGORISE = """
+import json, pathlib, sys
+path = pathlib.Path(sys.argv[1])
+report = json.loads(path.read_text())
+for run in report["runs"]:
+    run["automationDetails"] = {"id": sys.argv[2]}
+path.write_text(json.dumps(report, indent=2))
+"""
+
+
 def image_report(trivy: dagger.Container, archive: dagger.File, name: str, database: Database) -> dagger.File:
     """Trivy's report on an image.
 
@@ -136,12 +147,13 @@ def uploaded(text: str, name: str) -> dagger.File:
     return dag.current_module().workdir_file(f"{folder.name}/{name}")
 
 
-def converted(trivy: dagger.Container, report: Report) -> dagger.Directory:
+def converted(trivy: dagger.Container, report: Report, category: str) -> dagger.Directory:
     """A report as people and other programs read it: report.json, report.sarif, table.txt.
 
     Args:
         trivy: See trivy_container.
         report: Without what is accepted.
+        category: Of report.sarif.
     """
     run = trivy.with_file("/out/report.json", uploaded(report.text(), "report.json")).with_workdir("/out")
     for form, file in (("sarif", "report.sarif"), ("table", "table.txt")):
@@ -149,7 +161,7 @@ def converted(trivy: dagger.Container, report: Report) -> dagger.Directory:
         run = run.with_exec(
             ["trivy", "convert", "--quiet", f"--format={form}", f"--output={file}", *chosen, "report.json"]
         )
-    return run.directory("/out")
+    return run.with_exec(["python", "-c", CATEGORISE, "report.sarif", category]).directory("/out")
 
 
 def check_image(report: Report, name: str) -> list[str]:

@@ -46,11 +46,19 @@ class Settings:
 
 @dataclass(frozen=True)
 class Scan:
-    """What a target's scan needs: Trivy in a container, and an open database."""
+    """What a target's scan needs.
+
+    Attributes:
+        trivy: In a container.
+        database: Open.
+        settings: How findings are judged.
+        category: Of the SARIF reports, before the target's name; code scanning takes one report of each.
+    """
 
     trivy: dagger.Container
     database: Database
     settings: Settings
+    category: str = "scan"
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,7 @@ async def scan_published(
     Raises:
         ScanError: Something was found that may not be, or an image could not be had or scanned.
     """
-    begun = await _begin(source, settings)
+    begun = await _begin(source, settings, "published")
 
     async def one(name: str) -> Looked:
         archive = registries.from_(references[name]).as_tarball()
@@ -135,16 +143,16 @@ async def scan_tree(source: dagger.Directory, tree: dagger.Directory, settings: 
     return await _finish(begun, [scan.SOURCE], one, "Scan of the sources", [])
 
 
-async def _begin(source: dagger.Directory, settings: Settings) -> Scan:
+async def _begin(source: dagger.Directory, settings: Settings, category: str = "scan") -> Scan:
     async with step("open the vulnerability database"):
         trivy = await scan.trivy_container(source)
-        return Scan(trivy, await open_database(trivy, settings.database), settings)
+        return Scan(trivy, await open_database(trivy, settings.database), settings, category)
 
 
 async def _look(begun: Scan, name: str, report: Report, ecosystems: list[str]) -> Looked:
     await check_ecosystems(begun.trivy, begun.database, ecosystems)
     outcome = ignores.apply(report, name, begun.settings.entries, _today())
-    return Looked(outcome, await scan.converted(begun.trivy, outcome.report).sync())
+    return Looked(outcome, await scan.converted(begun.trivy, outcome.report, f"{begun.category}/{name}/").sync())
 
 
 async def _finish(

@@ -12,10 +12,12 @@ from cowabungaai import scan_run
 from cowabungaai.functions.base import ExitCode
 from cowabungaai.functions.publishing import Publishing
 from cowabungaai.functions.scanning import (
+    DatabaseCache,
     DatabaseFile,
     DatabasePassword,
     DatabaseReference,
     DatabaseUser,
+    DatabaseVia,
     IgnoreFile,
     MaxAge,
     Severity,
@@ -23,6 +25,7 @@ from cowabungaai.functions.scanning import (
 )
 from cowabungaai.published import parse_report
 from cowabungaai.steps import step
+from cowabungaai.vulnerability_db import CACHE
 
 
 class Rescanning(Publishing):
@@ -39,13 +42,14 @@ class Rescanning(Publishing):
         db_ref: DatabaseReference = None,
         db_username: DatabaseUser = None,
         db_password: DatabasePassword = None,
+        db_via: DatabaseVia = None,
+        db_cache: DatabaseCache = CACHE,
         max_db_age: MaxAge = "7d",
         exit_code: ExitCode = 1,
     ) -> dagger.Directory:
         """Trivy on images as they are in registries, by their digests: reports as those of scan-all."""
-        settings = await scan_settings(
-            severity, ignore_file, exit_code, (db, db_ref, db_username, db_password, max_db_age)
-        )
+        database = (db, db_ref, db_username, db_password, max_db_age)
+        settings = await scan_settings(severity, ignore_file, exit_code, database, via=db_via, cache=db_cache)
         async with step("read published.json"):
             report = parse_report(await published.contents(), await published.name())
         registries = dag.container()
