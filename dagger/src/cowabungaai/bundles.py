@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,14 +15,18 @@ from dagger import dag
 
 from cowabungaai import bundle_definition as definitions
 from cowabungaai.bundle_definition import DEFINITION, FOLDER, PACKAGES, VARIANTS
-from cowabungaai.errors import BuildError
+from cowabungaai.errors import BuildError, PublishError
 from cowabungaai.images import version_of
 from cowabungaai.packages import Packaged, Wanted, zarf_package
+from cowabungaai.publish import Targets
+from cowabungaai.registries import BOUND_HOST
 from cowabungaai.sources import Project
 from cowabungaai.stack import gateway_of
 from cowabungaai.steps import for_each
 from cowabungaai.tools import go_tool
 from cowabungaai.wheels import BUILD_IMAGE
+
+DOCKER_CONFIG = "/run/docker"
 
 
 @dataclass(frozen=True)
@@ -115,3 +122,59 @@ async def uds_bundle(project: Project, bundle: Bundle, packages: Mapping[str, Pa
     if len(files) != 1:
         raise BuildError(f"uds made {len(files)} bundles of {bundle.name}, expected one")
     return made.with_new_file("uds-config.yaml", definitions.config_for(filled))
+
+
+async def publish(source: dagger.Directory, bundle: dagger.File, targets: Targets) -> list[str]:
+    """Send a bundle to registries, one after the other; a failure of one does not keep the others back.
+
+    Args:
+        source: The root of the repository, from which the tools are built.
+        bundle: That uds made.
+        targets: Where it goes.
+
+    Returns:
+        Where it is, by digest.
+
+    Raises:
+        PublishError: A registry did not take it; the message tells which, and where it is.
+    """
+    container = (
+        dag.container()
+        .from_(BUILD_IMAGE)
+        .with_mounted_file("/usr/local/bin/uds", await go_tool(source, "uds"))
+        .with_mounted_file("/usr/local/bin/zarf", await go_tool(source, "zarf"))
+        .with_mounted_secret(f"{DOCKER_CONFIG}/config.json", await _docker_config(targets))
+        .with_env_variable("DOCKER_CONFIG", DOCKER_CONFIG)
+        .with_mounted_file("/bundle.tar.zst", bundle)
+        # What a registry holds changes: it is asked anew each time.
+        .with_env_variable("COWABUNGAAI_RUN", secrets.token_hex(8))
+    )
+    if targets.bound is not None:
+        container = container.with_service_binding(BOUND_HOST, targets.bound)
+    told = await container.with_exec(["uds", "inspect", "/bundle.tar.zst", "--no-color", "--no-progress"]).stdout()
+    metadata = yaml.safe_load(told)["metadata"]
+    done: list[str] = []
+    failed: list[str] = []
+    for registry in targets.registries:
+        repository = f"{registry.address}/bundles"
+        plain = ["--insecure"] if registry.plain_http else []
+        try:
+            sent = container.with_exec(
+                ["uds", "publish", "/bundle.tar.zst", f"oci://{repository}", "--no-progress", *plain]
+            )
+            reference = f"{repository}/{metadata['name']}:{metadata['version']}"
+            digest = await sent.with_exec(["zarf", "tools", "registry", "digest", *plain, reference]).stdout()
+        except dagger.ExecError as error:
+            failed.append(f"{registry.name}: {error.stderr.strip() or error}")
+        else:
+            done.append(f"{reference}@{digest.strip()}")
+    if failed:
+        raise PublishError("\n".join([*failed, *(f"published: {reference}" for reference in done)]))
+    return done
+
+
+async def _docker_config(targets: Targets) -> dagger.Secret:
+    """Credentials as uds and zarf read them."""
+    accounts = {one.host: f"{one.username}:{await one.secret.plaintext()}" for one in targets.credentials}
+    entries = {host: {"auth": base64.b64encode(account.encode()).decode()} for host, account in accounts.items()}
+    return dag.set_secret(f"docker-config-{secrets.token_hex(4)}", json.dumps({"auths": entries}))

@@ -8,6 +8,7 @@ from typing import Annotated
 from dagger import Doc, field, object_type
 
 from cowabungaai.functions.base import Source
+from cowabungaai.functions.bundling import Bundling
 from cowabungaai.functions.deploying import Deploying
 from cowabungaai.functions.for_env import Environments
 from cowabungaai.functions.linting import Linting
@@ -20,7 +21,9 @@ from cowabungaai.functions.shipping import Shipping
 
 
 @object_type
-class Cowabungaai(Deploying, Environments, Linting, Proving, Rescanning, Publishing, Reporting, Scanning, Shipping):
+class Cowabungaai(
+    Bundling, Deploying, Environments, Linting, Proving, Rescanning, Publishing, Reporting, Scanning, Shipping
+):
     """Builds, tests and packages every inference service of CowabungaAI."""
 
     source: Source = field()

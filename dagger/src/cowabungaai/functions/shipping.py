@@ -8,10 +8,9 @@ from typing import Annotated
 import dagger
 from dagger import Doc, dag, function
 
-from cowabungaai import airgap_proof as airgap
-from cowabungaai import bundles, packages
+from cowabungaai import packages
 from cowabungaai.errors import CannotBuildError
-from cowabungaai.functions.base import Base, ExitCode, Flavor, Service, Suite
+from cowabungaai.functions.base import Base, Flavor, Service
 from cowabungaai.here import naming_what_lacks
 from cowabungaai.package_report import PackagesReport
 from cowabungaai.packages import Packaged, Wanted, packaged_names
@@ -45,41 +44,6 @@ class Shipping(Base):
             brought = Brought(model, model_id, model_licence) if model else None
             wanted = Wanted(flavor, brought, not without_weights, base)
             return (await packages.zarf_package(await self._project(), service, wanted)).file
-
-    @function
-    async def bundle(
-        self,
-        name: Annotated[str, Doc("A folder below bundles/: dev or latest")],
-        flavor: Flavor = "cpu",
-        version: Annotated[str, Doc("Of the bundle; the gateway's by default")] = "",
-        services: Annotated[list[str] | None, Doc("Only these of its services")] = None,
-    ) -> dagger.Directory:
-        """The UDS bundle of packages that are built for it, and uds-config.yaml, with all that can be set in it."""
-        project = await self._project()
-        chosen = await bundles.chosen(project, name, flavor, version, services)
-        made = await bundles.packages_of(project, chosen)
-        async with step(f"bundle {name}"):
-            return await (await bundles.uds_bundle(project, chosen, made)).sync()
-
-    @function(cache="never")  # type: ignore[call-overload, untyped-decorator]  # overloads lack it
-    async def airgap_proof(
-        self,
-        suite: Suite,
-        *,
-        bundle: Annotated[dagger.File | None, Doc("A bundle; by default the one that is built by name")] = None,
-        name: Annotated[str, Doc("A folder below bundles/, where no file is given")] = "latest",
-        services: Annotated[list[str] | None, Doc("Only these of its services")] = None,
-        exit_code: ExitCode = 1,
-    ) -> dagger.Directory:
-        """Installs a bundle without a network and runs the conformance suite on it: proof.json, index.html, logs."""
-        project = await self._project()
-        if bundle is None:
-            chosen = await bundles.chosen(project, name, "cpu", "", services)
-            made = await bundles.uds_bundle(project, chosen, await bundles.packages_of(project, chosen))
-            bundle = made.file((await made.glob("*.tar.zst"))[0])
-        async with step("airgap-proof"):
-            proved = await airgap.prove(project, bundle, suite)
-            return (proved.check() if exit_code else proved).report
 
     @function
     async def package_all(
