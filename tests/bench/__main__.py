@@ -15,6 +15,7 @@ from bench.backends.command import backends
 from bench.ends import exit_codes
 from bench.gateway.command import gateway
 from bench.gateway.parts_command import parts
+from bench.packages.command import packages
 from bench.pipeline.command import pipeline
 from cowabunga.paths import DIST
 
@@ -24,6 +25,7 @@ app.command(
 )(gateway)
 app.command(epilog="Exit codes: 0 done, 1 something failed, 130 interrupted; else the launcher's own.")(parts)
 app.command(epilog="Exit codes: 0 done, 130 interrupted; else the code of what failed.")(pipeline)
+app.command(epilog="Exit codes: 0 done, 130 interrupted; else the code of what failed.")(packages)
 app.command(epilog="Exit codes: 0 done, 1 a contender failed, 130 interrupted; else the launcher's own.")(backends)
 
 

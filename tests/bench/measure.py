@@ -22,7 +22,7 @@ from cowabunga.errors import CowabungaError, JobError
 SERVICE = "repeater"
 UNCHANGED_GOAL_SECONDS = 10
 PACKAGE_GOAL_BYTES = 20_000_000
-PACKAGE_LIMIT_BYTES = 25_000_000
+PACKAGE_LIMIT_BYTES = 20_000_000
 
 
 @dataclass(frozen=True)

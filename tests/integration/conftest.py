@@ -48,6 +48,6 @@ def built(cowabunga: Run, tmp_path_factory: pytest.TempPathFactory) -> Built:
 def sources(tmp_path: Path) -> Path:
     """A copy of the sources, to be changed."""
     target = tmp_path / "sources"
-    for part in ("services", "packages", "toolchain"):
+    for part in ("services", "packages", "bundles", "toolchain"):
         shutil.copytree(CHECKOUT / part, target / part, ignore=shutil.ignore_patterns("__pycache__"))
     return target

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes the measures of packages."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import sandbox
+from bench.launcher import Launcher
+from bench.measure import Failure, Taken, repeat
+from bench.packages import SERVICE
+from bench.report import Measure
+from cowabunga import console
+from cowabunga.errors import CowabungaError
+
+# A new version of a service, without new weights.
+DELTA_GOAL_BYTES = 5_000_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be measured.
+
+    Attributes:
+        repeats: Rounds of each measure of time.
+        services: Whose packages; all that have one for CPUs where it is empty.
+    """
+
+    repeats: int = 3
+    services: tuple[str, ...] = ()
+
+
+def take(plan: Plan, launcher: Launcher) -> Taken:
+    """Take all measures of a plan; what fails leaves the others as they are.
+
+    Args:
+        plan: What is to be measured.
+        launcher: Of the checkout that is measured.
+    """
+    measures: list[Measure] = []
+    failures: list[Failure] = []
+    with tempfile.TemporaryDirectory(prefix="cowabunga-bench-") as folder:
+        output = Path(folder)
+        parts: dict[str, Callable[[], list[Measure]]] = {
+            "sizes and times": lambda: packages(plan, launcher, output),
+            "a new version": lambda: [delta(launcher, output, plan.repeats)],
+        }
+        for name, part in parts.items():
+            try:
+                measures += part()
+            except CowabungaError as error:
+                console.show_error(error)
+                failures.append(Failure(name, error))
+    return Taken(tuple(measures), tuple(failures))
+
+
+def packages(plan: Plan, launcher: Launcher, output: Path) -> list[Measure]:
+    """Bytes of every package, and seconds of a run that changes nothing.
+
+    Args:
+        plan: What is to be measured.
+        launcher: Of the checkout.
+        output: Gets the packages.
+    """
+    target = output / "packages"
+    chosen = [f"--services={','.join(plan.services)}"] if plan.services else []
+    arguments = ("dagger", "call", "package-all", *chosen, "export", "--path", target)
+    with console.step("packages once, so that all is in the cache", "bench-packages"):
+        launcher.run(*arguments)
+    told = json.loads((target / "packages.json").read_text())["packages"]
+    unchanged = repeat(
+        "unchanged package-all", "bench-packages-unchanged", plan.repeats, lambda: launcher.run(*arguments)
+    )
+    note = "The whole command, with export of all packages."
+    return [
+        *(sized(package) for package in told),
+        *(
+            Measure(
+                key=f"model.{package['model']['id']}.bytes",
+                title=f"Weights of {package['model']['id']}",
+                group="packages",
+                unit="bytes",
+                samples=(package["model"]["size"],),
+                note=f"Their image, in the package of {package['service']}; licence {package['model']['licence']}.",
+            )
+            for package in told
+            if package["model"]
+        ),
+        Measure(
+            key="package-all.unchanged",
+            title="Unchanged package-all",
+            group="warm",
+            unit="seconds",
+            samples=unchanged,
+            note=note,
+        ),
+    ]
+
+
+def sized(package: dict[str, Any]) -> Measure:
+    """Bytes of a package without weights, against its budget.
+
+    Args:
+        package: Its entry of packages.json.
+    """
+    weights = package["model"]["size"] if package["model"] else 0
+    return Measure(
+        key=f"package.{package['service']}.bytes",
+        title=f"Package {package['service']}",
+        group="packages",
+        unit="bytes",
+        samples=(package["size"] - weights,),
+        goal=package["budget"],
+        note="With charts and bills of materials, without weights."
+        if weights
+        else "With charts and bills of materials.",
+    )
+
+
+def delta(launcher: Launcher, output: Path, repeats: int) -> Measure:
+    """Bytes that a new version of a service takes to those who have the old one.
+
+    Args:
+        launcher: Of the checkout.
+        output: For packages and deltas.
+        repeats: How many versions.
+    """
+    with sandbox.copy_of(launcher.checkout) as copy:
+        inside = launcher.within(copy)
+        line = sandbox.ChangingLine(copy, SERVICE)
+        made = 0
+
+        def version() -> Path:
+            nonlocal made
+            made += 1
+            line.change(secrets.token_hex(8))
+            file = output / f"{made}.tar.zst"
+            inside.run("dagger", "call", "package", "--service", SERVICE, "export", "--path", file)
+            return file
+
+        sizes = []
+        before = version()
+        for _ in range(repeats):
+            after = version()
+            file = output / f"{made}.delta"
+            launcher.run("diff", before, after, "--differential", file)
+            sizes.append(file.stat().st_size)
+            before = after
+    return Measure(
+        key=f"delta.{SERVICE}.bytes",
+        title=f"Delta of a new version of {SERVICE}",
+        group="packages",
+        unit="bytes",
+        samples=tuple(sizes),
+        goal=DELTA_GOAL_BYTES,
+        note="Another line in a source file; what `./cowabunga diff --differential` makes, and `apply` needs.",
+    )
