@@ -18,6 +18,7 @@ import (
 	"toolchain/courier/internal/difference"
 	"toolchain/courier/internal/exit"
 	"toolchain/courier/internal/media"
+	"toolchain/courier/internal/seal"
 	"toolchain/courier/internal/verify"
 )
 
@@ -38,6 +39,7 @@ func run(ctx context.Context, arguments []string) int {
 	}
 	root.AddCommand(media.SplitCommand(), media.JoinCommand(), difference.Command(), delta.Command())
 	root.AddCommand(verify.Command())
+	root.AddCommand(seal.Commands()...)
 	root.SetArgs(arguments)
 	err := root.ExecuteContext(ctx)
 	if err == nil {

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"toolchain/courier/internal/fault"
+	"toolchain/courier/internal/files"
+	"toolchain/courier/internal/report"
+	"toolchain/courier/internal/stream"
+	"toolchain/courier/internal/trust"
+)
+
+// Files of a release folder.
+const (
+	Checksums     = "checksums.txt"
+	ChecksumsSeal = "checksums.txt.sigstore.json"
+)
+
+// archived tells packages and bundles from the other files of a release.
+func archived(name string) bool {
+	folder := path.Dir(name)
+	return (folder == "packages" || folder == "bundles") && (strings.HasSuffix(name, ".tar.zst") || strings.HasSuffix(name, ".tar"))
+}
+
+// release checks a folder with everything that was released: its checksums, their signature, and each package and bundle.
+func (j *job) release(ctx context.Context, place string, folder *stream.Folder) (*report.Result, error) {
+	result := &report.Result{Name: place, Kind: "release folder"}
+	text, err := small(folder, Checksums)
+	if err != nil {
+		return nil, err
+	}
+	if text == nil {
+		kind, told := fault.Unreadable, "it holds neither a package, nor a bundle, nor checksums.txt"
+		if slices.ContainsFunc(folder.Entries, func(entry stream.Entry) bool { return archived(entry.Name) }) {
+			kind, told = fault.Unsigned, "it has no checksums.txt, which everything is signed by"
+		}
+		result.Add("checksums", "", fault.New(kind, place, "%s", told))
+		return result, nil
+	}
+	seal, err := small(folder, ChecksumsSeal)
+	if err != nil {
+		return nil, err
+	}
+	result.Add("signature", "by "+j.anchor.String(), j.sealed(text, seal)...)
+	lines, broken := parseSums(text)
+	if broken != nil {
+		result.Add("checksums", "", broken)
+		return result, nil
+	}
+	found := map[string]string{}
+	var lock sync.Mutex
+	err = folder.Each(ctx, runtime.NumCPU(), func(name string) bool { return !archived(name) }, func(entry stream.Entry, data io.Reader) error {
+		hasher := stream.NewHasher()
+		_, err := io.Copy(hasher, counting(data, j.reader.Count))
+		digest, _ := hasher.Sum()
+		lock.Lock()
+		defer lock.Unlock()
+		found[entry.Name] = digest
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range folder.Entries {
+		if !archived(entry.Name) {
+			continue
+		}
+		part, digest, err := j.part(ctx, filepath.Join(place, filepath.FromSlash(entry.Name)))
+		if err != nil {
+			return nil, err
+		}
+		found[entry.Name] = digest
+		result.Parts = append(result.Parts, part)
+	}
+	result.Add("checksums", fmt.Sprintf("%d files", len(lines)), compareSums(lines, found)...)
+	return result, nil
+}
+
+func (j *job) part(ctx context.Context, path string) (*report.Result, string, error) {
+	inner := *j
+	inner.provenance = ""
+	result, subject, err := inner.archive(ctx, path)
+	if err != nil {
+		return nil, "", err
+	}
+	return result, subject.Contents.Digest, nil
+}
+
+func (j *job) sealed(text, seal []byte) []*fault.Fault {
+	if seal == nil {
+		return []*fault.Fault{fault.New(fault.Unsigned, ChecksumsSeal, "it is missing, so nothing signs %s", Checksums)}
+	}
+	if err := j.anchor.Data(seal, text); err != nil {
+		return []*fault.Fault{trust.FaultOf(err, ChecksumsSeal, Checksums)}
+	}
+	return nil
+}
+
+// small reads a file that fits into memory; nil where it is missing.
+func small(folder *stream.Folder, name string) ([]byte, error) {
+	if !slices.ContainsFunc(folder.Entries, func(entry stream.Entry) bool { return entry.Name == name }) {
+		return nil, nil
+	}
+	file, err := folder.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxBundle))
+	if text == nil {
+		text = []byte{}
+	}
+	return text, err
+}
+
+// parseSums reads what sha256sum writes.
+func parseSums(text []byte) (map[string]string, *fault.Fault) {
+	lines := map[string]string{}
+	scanner := bufio.NewScanner(bytes.NewReader(text))
+	for scanner.Scan() {
+		digest, name, found := strings.Cut(scanner.Text(), "  ")
+		if !found || files.CheckDigest(digest) != nil || files.CheckName(name) != nil || lines[name] != "" {
+			return nil, fault.New(fault.Corrupt, Checksums, "expected a SHA-256, two spaces and a path, each once; got %q", scanner.Text())
+		}
+		lines[name] = digest
+	}
+	if err := scanner.Err(); err != nil {
+		return nil, fault.New(fault.Corrupt, Checksums, "it is not readable: %v", err)
+	}
+	return lines, nil
+}
+
+func compareSums(lines, found map[string]string) (faults []*fault.Fault) {
+	for _, name := range slices.Sorted(maps.Keys(lines)) {
+		digest, there := found[name]
+		switch {
+		case !there:
+			faults = append(faults, fault.New(fault.Contents, name, "it is missing"))
+		case digest != lines[name]:
+			kind := fault.Corrupt
+			if archived(name) {
+				// What is wrong inside says more.
+				kind = fault.Changed
+			}
+			faults = append(faults, fault.New(kind, name, "its SHA-256 is %s; %s says %s", digest, Checksums, lines[name]))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		if _, listed := lines[name]; !listed && name != Checksums && name != ChecksumsSeal {
+			faults = append(faults, fault.New(fault.Contents, name, "%s does not list it", Checksums))
+		}
+	}
+	return faults
+}
+
+type countingReader struct {
+	source io.Reader
+	count  func(int64) error
+}
+
+func counting(source io.Reader, count func(int64) error) io.Reader {
+	return &countingReader{source, count}
+}
+
+func (c *countingReader) Read(buffer []byte) (int, error) {
+	count, err := c.source.Read(buffer)
+	if stop := c.count(int64(count)); stop != nil {
+		return count, stop
+	}
+	return count, err
+}
