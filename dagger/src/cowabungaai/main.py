@@ -18,11 +18,12 @@ from cowabungaai.functions.reporting import Reporting
 from cowabungaai.functions.rescanning import Rescanning
 from cowabungaai.functions.scanning import Scanning
 from cowabungaai.functions.shipping import Shipping
+from cowabungaai.functions.signing import Signing
 
 
 @object_type
 class Cowabungaai(
-    Bundling, Deploying, Environments, Linting, Proving, Rescanning, Publishing, Reporting, Scanning, Shipping
+    Bundling, Deploying, Environments, Linting, Proving, Rescanning, Publishing, Reporting, Scanning, Shipping, Signing
 ):
     """Builds, tests and packages every inference service of CowabungaAI."""
 

@@ -21,10 +21,11 @@ const maxSigned = 64 << 20
 // passwordVariable is cosign's and Zarf's own.
 const passwordVariable = "COSIGN_PASSWORD"
 
-// Commands are `courier keygen`, `sign`, `attest`, `checksums` and `describe`.
+// Commands are `courier keygen`, `public-key`, `sign`, `attest`, `checksums` and `describe`.
 func Commands() []*cobra.Command {
 	return []*cobra.Command{
 		keygen(),
+		publicKey(),
 		signing("sign FILE", "Sign a small file, such as checksums.txt: a sigstore bundle", (*trust.Signer).Data),
 		signing("attest STATEMENT", "Sign an in-toto statement, such as a provenance: a sigstore bundle", (*trust.Signer).Statement),
 		checksums(),
@@ -39,18 +40,44 @@ func keygen() *cobra.Command {
 		Short: "Make a key pair as cosign does; the password is in COSIGN_PASSWORD",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			secret, open, err := trust.Generate([]byte(os.Getenv(passwordVariable)))
+			secret, shown, err := trust.Generate([]byte(os.Getenv(passwordVariable)))
 			if err != nil {
 				return exit.Failure("%v", err)
 			}
 			if err := create(private, secret, 0o600); err != nil {
 				return err
 			}
-			return create(public, open, 0o644)
+			return create(public, shown, 0o644)
 		},
 	}
 	command.Flags().StringVar(&private, "private", "cosign.key", "where the private key goes")
 	command.Flags().StringVar(&public, "public", "cosign.pub", "where the public key goes")
+	return command
+}
+
+func publicKey() *cobra.Command {
+	var private, output string
+	command := &cobra.Command{
+		Use:   "public-key --key FILE",
+		Short: "Write the public key of a private one, whose password is in COSIGN_PASSWORD",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			pair, err := open(private)
+			if err != nil {
+				return err
+			}
+			text, err := pair.GetPublicKeyPem()
+			if err == nil {
+				err = os.WriteFile(output, []byte(text), 0o644)
+			}
+			if err != nil {
+				return exit.Failure("%v", err)
+			}
+			return nil
+		},
+	}
+	command.Flags().StringVar(&private, "key", "cosign.key", "private key, a PEM file")
+	command.Flags().StringVarP(&output, "output", "o", "cosign.pub", "where the public key goes")
 	return command
 }
 
@@ -132,15 +159,23 @@ func (s *signatureSettings) signer() (*trust.Signer, error) {
 		}
 		return signer, nil
 	}
-	text, err := read(s.key)
+	pair, err := open(s.key)
+	if err != nil {
+		return nil, err
+	}
+	return trust.WithKey(pair), nil
+}
+
+func open(key string) (*trust.Keypair, error) {
+	text, err := read(key)
 	if err != nil {
 		return nil, err
 	}
 	pair, err := trust.ReadKeypair(text, []byte(os.Getenv(passwordVariable)))
 	if err != nil {
-		return nil, exit.Misuse("--key %s: %v", s.key, err)
+		return nil, exit.Misuse("--key %s: %v", key, err)
 	}
-	return trust.WithKey(pair), nil
+	return pair, nil
 }
 
 func read(path string) ([]byte, error) {

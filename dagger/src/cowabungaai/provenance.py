@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Provenance in SLSA's form, version 1: what was made, of what, by whom, as an in-toto statement.
+
+Whoever makes the same things of the same inputs by the same call gets the same statement: it has no time in it.
+The forms are those of https://slsa.dev/spec/v1.1/provenance and of in-toto's attestation framework, version 1.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from cowabungaai.errors import ReleaseError
+
+STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE: Final = "https://slsa.dev/provenance/v1"
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+BUILD_TYPE = "https://cowabunga.ai/build/dagger/v1"
+BUILDER = "https://cowabunga.ai/builder/dagger"
+# Follows the name of the file that a provenance is about, once it is signed.
+SUFFIX = ".provenance.sigstore.json"
+# Begin the names of dependencies that `courier verify` compares with what is in a package.
+IMAGE = "image:"
+MODEL = "model:"
+# What decides which packages, modules and programs go in.
+LOCKS = re.compile(r"(^|/)([\w.-]+\.lock|go\.sum)$")
+# A line of go.mod; what is `indirect` is only named since another module needs it, or since it is a tool.
+REQUIRED = re.compile(r"^(?:require\s+|\t)(\S+) (v\S+)( // indirect)?\s*$", re.MULTILINE)
+HEX = r"^([0-9a-f]{2})+$"
+
+Hex = Annotated[str, Field(pattern=HEX)]
+Uri = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9+.-]*:.+$")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+
+class Resource(_Model):
+    """A thing that has a digest, or an address, or both.
+
+    Attributes:
+        name: What people and checks call it.
+        uri: Where it comes from, or what it is.
+        digest: Algorithm to hexadecimal digits.
+        annotations: What else is known.
+    """
+
+    name: str = Field(default="", exclude_if=lambda value: not value)
+    uri: Uri | None = None
+    digest: dict[str, Hex] = Field(default={}, exclude_if=lambda value: not value)
+    annotations: dict[str, str] = Field(default={}, exclude_if=lambda value: not value)
+
+    @model_validator(mode="after")
+    def _identified(self) -> Resource:
+        if not self.digest and self.uri is None:
+            raise ValueError(f"{self.name!r} has neither a digest nor a uri")
+        if "sha256" in self.digest and len(self.digest["sha256"]) != 64:
+            raise ValueError(f"{self.name!r}: a SHA-256 has 64 digits, got {len(self.digest['sha256'])}")
+        return self
+
+
+class BuildDefinition(_Model):
+    """What was asked for, and what went in.
+
+    Attributes:
+        build_type: How to read the parameters.
+        external_parameters: The arguments of the call.
+        resolved_dependencies: Everything that went in.
+    """
+
+    build_type: Uri
+    external_parameters: dict[str, Any]
+    resolved_dependencies: list[Resource]
+
+
+class Builder(_Model):
+    """Who made it; `version` is of its parts, by their names."""
+
+    id: Uri
+    version: dict[str, str]
+
+
+class RunDetails(_Model):
+    """How it was made. There are no times and no id of the run: they would differ between runs that make the same."""
+
+    builder: Builder
+
+
+class Predicate(_Model):
+    """SLSA's provenance."""
+
+    build_definition: BuildDefinition
+    run_details: RunDetails
+
+
+class Subject(Resource):
+    """What was made; it always has a name and a digest."""
+
+    @model_validator(mode="after")
+    def _digested(self) -> Subject:
+        if not self.name or "sha256" not in self.digest:
+            raise ValueError("a subject has a name and a sha256")
+        return self
+
+
+class Statement(_Model):
+    """An in-toto statement."""
+
+    type: Literal["https://in-toto.io/Statement/v1"] = Field(default=STATEMENT_TYPE, alias="_type")
+    subject: list[Subject] = Field(min_length=1)
+    predicate_type: Literal["https://slsa.dev/provenance/v1"] = PREDICATE_TYPE
+    predicate: Predicate
+
+    def to_json(self) -> str:
+        """The statement's text; the same for the same statement."""
+        return json.dumps(self.model_dump(by_alias=True, exclude_none=True), sort_keys=True, indent=1) + "\n"
+
+
+class Digested(BaseModel):
+    """A file, image or model, and its SHA-256."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    sha256: str
+
+
+class Described(Digested):
+    """What `courier describe` tells of a package or a bundle.
+
+    Attributes:
+        size: Bytes.
+        root: The file inside that all others hang on.
+        images: Their references, and the digests of their manifests.
+        models: Their ids, and the digests of their weights.
+    """
+
+    size: int
+    root: Digested
+    images: list[Digested]
+    models: list[Digested]
+
+
+class Build(BaseModel):
+    """What is known of a build, for all that it made.
+
+    Attributes:
+        module_version: Of the Dagger module.
+        engine_version: Of the Dagger engine.
+        sha: The commit; empty where nobody told it.
+        base_images: Reference to digest, as sha256:<digits>, of images that others stand on.
+        listing: What sha256sum prints for all sources, sorted by path.
+        go_modules: The pinned tools' go.mod and go.sum, as `go_tools` reads them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    module_version: str
+    engine_version: str
+    sha: str = ""
+    base_images: dict[str, str]
+    listing: str
+    go_modules: list[Resource] = []
+
+
+def parse_description(text: str) -> Described:
+    """What `courier describe` has printed.
+
+    Args:
+        text: Its output.
+
+    Raises:
+        ReleaseError: It is something else.
+    """
+    try:
+        return Described.model_validate_json(text)
+    except ValidationError as error:
+        raise ReleaseError(f"courier describe: expected a description of a package or bundle: {error}") from error
+
+
+def statement(described: Described, parameters: Mapping[str, Any], build: Build) -> Statement:
+    """The provenance of a package or a bundle.
+
+    Args:
+        described: It.
+        parameters: The arguments that it was made with.
+        build: What is known of the build.
+
+    Raises:
+        ReleaseError: Something has no digest, or a wrong one.
+    """
+    try:
+        file = Subject(
+            name=described.name, digest={"sha256": described.sha256}, annotations={"size": str(described.size)}
+        )
+        root = Subject(name=f"{described.name}#{described.root.name}", digest={"sha256": described.root.sha256})
+        return Statement(
+            subject=[file, root],
+            predicate=Predicate(
+                build_definition=BuildDefinition(
+                    build_type=BUILD_TYPE,
+                    external_parameters=dict(parameters),
+                    resolved_dependencies=dependencies(described, build),
+                ),
+                run_details=RunDetails(
+                    builder=Builder(
+                        id=BUILDER, version={"cowabungaai": build.module_version, "dagger": build.engine_version}
+                    )
+                ),
+            ),
+        )
+    except ValidationError as error:
+        raise ReleaseError(f"the provenance of {described.name} cannot be made: {error}") from error
+
+
+def dependencies(described: Described, build: Build) -> list[Resource]:
+    """Everything that went into a package or bundle, sorted by name.
+
+    Args:
+        described: It.
+        build: What is known of the build.
+    """
+    found = [
+        Resource(name="sources", digest=_sources(build)),
+        *(Resource(name=f"lock:{path}", digest={"sha256": digest}) for path, digest in locks(build.listing)),
+        *(
+            Resource(name=f"base:{reference}", uri=_oci(reference), digest={"sha256": digest.removeprefix("sha256:")})
+            for reference, digest in build.base_images.items()
+        ),
+        *(
+            Resource(name=f"{IMAGE}{one.name}", uri=_oci(one.name), digest={"sha256": one.sha256})
+            for one in described.images
+        ),
+        *(Resource(name=f"{MODEL}{one.name}", digest={"sha256": one.sha256}) for one in described.models),
+        *build.go_modules,
+    ]
+    return sorted(found, key=lambda one: one.name)
+
+
+def _sources(build: Build) -> dict[str, str]:
+    """The sources' digests: in-toto's dirHash over the listing, and the commit, where it is known."""
+    digest = {"dirHash": hashlib.sha256(build.listing.encode()).hexdigest()}
+    return {**digest, "gitCommit": build.sha} if build.sha else digest
+
+
+def _oci(reference: str) -> str:
+    return f"oci://{reference}"
+
+
+def locks(listing: str) -> list[tuple[str, str]]:
+    """Paths and digests of the files that pin what is fetched.
+
+    Args:
+        listing: What sha256sum prints.
+    """
+    lines = (line.split("  ", 1) for line in listing.splitlines())
+    return [(path, digest) for digest, path in lines if LOCKS.search(path)]
+
+
+def go_tools(modules: Iterable[tuple[str, str]]) -> list[Resource]:
+    """The Go modules that tools are compiled from, with the digests that their go.sum vouches for.
+
+    Args:
+        modules: go.mod and go.sum of each.
+    """
+    found = {}
+    for described, sums in modules:
+        known = {tuple(line.split()[:2]): line.split()[2] for line in sums.splitlines()}
+        programs = re.findall(r"^tool (\S+)", described, re.MULTILINE)
+        for path, version, indirect in REQUIRED.findall(described):
+            pinned = not indirect or any(program == path or program.startswith(f"{path}/") for program in programs)
+            if pinned and (digest := known.get((path, version))):
+                name = f"go:{path}@{version}"
+                encoded = base64.b64decode(digest.removeprefix("h1:")).hex()
+                found[name] = Resource(name=name, uri=f"pkg:golang/{path}@{version}", digest={"dirHash": encoded})
+    return list(found.values())
