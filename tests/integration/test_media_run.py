@@ -18,6 +18,7 @@ from harness import CHECKOUT, Run
 from cowabunga import gotools, python_tools
 from shared.archives import oci_archive, tar_of, uds_bundle, zarf_package
 
+PACKAGES = "usr/lib/python3/dist-packages"
 WEIGHTS = 200_000_000
 MODEL = "ghcr.io/cowabungaai/models/tiny:sha256-0123456789ab"
 MISSING, DAMAGED, WRONG_OLD, EXISTS = 40, 41, 43, 44
@@ -57,9 +58,10 @@ def versions(tools: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -
     oci_archive(folder / "helper.tar", "ghcr.io/cowabungaai/helper:1.0.0", [helper])
     found = {}
     for version in ("1.0.0", "1.0.1"):
-        code = tar_of({"app/main.py": f"print({version!r})\n".encode(), "app/data": data})
+        about = f"Metadata-Version: 2.1\nName: app\nVersion: {version}\n".encode()
+        code = {"app/main.py": f"print({version!r})\n".encode(), f"{PACKAGES}/app-{version}.dist-info/METADATA": about}
         reference = f"ghcr.io/cowabungaai/app:{version}"
-        oci_archive(folder / f"app-{version}.tar", reference, [base, code])
+        oci_archive(folder / f"app-{version}.tar", reference, [base, tar_of({**code, "app/data": data})])
         images = {reference: folder / f"app-{version}.tar", MODEL: folder / "model.tar"}
         package = zarf_package(tools["zarf"], folder / version / "app", "app", version, images)
         other = {"ghcr.io/cowabungaai/helper:1.0.0": folder / "helper.tar"}
@@ -94,7 +96,9 @@ def test_a_service_update_is_small_and_comes_out_byte_for_byte(
     made = told(cowabunga, "diff", old, new, "--differential", delta)
     assert new.stat().st_size > WEIGHTS
     assert delta.stat().st_size < 1_000_000
-    assert (made["repacked"], made["as_is"], made["aside"]) == (1, [], 0)
+    assert (made["repacked"], made["as_is"]) == (1, [])
+    # In a bundle blobs are sorted by digest: what changed is elsewhere. Weights must not wait on the disk.
+    assert made["aside"] < 2_000_000
     applied = told(cowabunga, "apply", old, delta, "--output", result)
     assert applied["sha256"] == sha256(new) == sha256(result)
     assert cowabunga("apply", old, delta, "--output", result).returncode == EXISTS
@@ -110,7 +114,9 @@ def test_what_changed_is_told(cowabunga: Run, versions: dict[str, Version], kind
     changed = {change["name"]: (change["old"], change["new"]) for change in report["packages"]}
     assert changed["app amd64"] == ("1.0.0", "1.0.1")
     assert [image["new"]["reference"] for image in report["images"]] == ["ghcr.io/cowabungaai/app:1.0.1"]
-    assert report["models"] == []
+    assert report["models"] == report["notes"] == []
+    software = [(change["image"], change["name"], change["old"], change["new"]) for change in report["components"]]
+    assert software == [("app", "app", "1.0.0", "1.0.1")]
     assert report["blobs"]["shared_size"] > WEIGHTS
     assert report["blobs"]["new_size"] < 2_000_000
     shown = cowabunga("diff", old, new)
@@ -129,7 +135,8 @@ def test_a_release_folder_travels_on_media_and_as_a_delta(
     old, new = tmp_path / "1.0.0", tmp_path / "1.0.1"
     delta = tmp_path / "update.delta"
     made = told(cowabunga, "diff", old, new, "--differential", delta)
-    assert (made["files"], made["repacked"], made["aside"]) == (3, 2, 0)
+    assert (made["files"], made["repacked"]) == (3, 2)
+    assert made["aside"] < 2_000_000
     assert delta.stat().st_size < 1_000_000
     told(cowabunga, "apply", old, delta, "--output", tmp_path / "applied")
     media = tmp_path / "media"

@@ -19,7 +19,7 @@ const (
 	polynomial = chunker.Pol(0x3DA3358B4DC173)
 	smallest   = 8 << 10
 	largest    = 256 << 10
-	// averageBits makes pieces of 32 KiB beyond the smallest: an index of 2 to 3 MB for each GB.
+	// averageBits makes pieces of 32 KiB beyond the smallest: an index of 2 MB for each GB.
 	averageBits = 15
 )
 

@@ -45,10 +45,11 @@ type Artifact struct {
 	Blobs    map[string]Blob
 	// Components are of bills of materials: the key is of image, sort and name, the value holds versions.
 	Components map[Component]string
+	// Bills is how many bills of materials were read.
+	Bills int
 	// Findings are nil where there is no scan.
 	Findings map[Finding]bool
 	Files    map[string]int64
-	Notes    []string
 }
 
 // Image is an image in a package.

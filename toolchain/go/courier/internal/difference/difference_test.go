@@ -118,8 +118,10 @@ func uds(t *testing.T, members []member) []member {
 	}
 	text := jsonOf(of)
 	entry := describe(text)
-	entry.MediaType = "application/vnd.oci.image.manifest.v1+json"
-	root := jsonOf(manifest{Layers: []descriptor{entry}})
+	entry.MediaType = "application/vnd.zarf.layer.v1.blob"
+	about := describe([]byte("kind: UDSBundle\n"))
+	about.Annotations = map[string]string{titleKey: "uds-bundle.yaml"}
+	root := jsonOf(manifest{Layers: []descriptor{entry, about}})
 	out := []member{{"index.json", jsonOf(manifest{Manifests: []descriptor{describe(root)}})}}
 	for _, content := range [][]byte{root, text} {
 		out = append(out, member{"blobs/sha256/" + hexOf(describe(content).Digest), content})

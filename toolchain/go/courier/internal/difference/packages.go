@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -138,8 +139,9 @@ func (a *Artifact) describeBundle(contents map[string][]byte) error {
 		return fmt.Errorf("its manifest cannot be read: %w", err)
 	}
 	for _, layer := range root.Layers {
+		// UDS gives packages' manifests the media type of any blob: what titles a zarf.yaml is one.
 		var of manifest
-		if !strings.Contains(layer.MediaType, "manifest") || json.Unmarshal(contents[hexOf(layer.Digest)], &of) != nil {
+		if json.Unmarshal(contents[hexOf(layer.Digest)], &of) != nil {
 			continue
 		}
 		digests := map[string]string{}
@@ -154,9 +156,15 @@ func (a *Artifact) describeBundle(contents map[string][]byte) error {
 				a.Blobs[hexOf(part.Digest)] = blob
 			}
 		}
+		if digests[zarfYAML] == "" {
+			continue
+		}
 		if err := a.describePackage(func(name string) []byte { return contents[digests[name]] }); err != nil {
 			return err
 		}
+	}
+	if len(a.Packages) == 0 {
+		return errors.New("none of its manifests is of a package")
 	}
 	return nil
 }

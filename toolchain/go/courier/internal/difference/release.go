@@ -21,7 +21,6 @@ func (a *Artifact) readRelease(list []files.File, progress *files.Progress) erro
 	known := false
 	own := slices.ContainsFunc(list, func(file files.File) bool { return isPackage(file.Path) })
 	bills := slices.ContainsFunc(list, func(file files.File) bool { return isBill(file.Path) })
-	components := a.Components
 	for _, file := range list {
 		a.Files[file.Path] = file.Size
 		var err error
@@ -45,7 +44,6 @@ func (a *Artifact) readRelease(list []files.File, progress *files.Progress) erro
 	}
 	if bills {
 		// The release's own bills are of the same images, and by another program than Zarf's.
-		a.Components = components
 		clear(a.Components)
 		for _, file := range list {
 			if isBill(file.Path) {
@@ -108,6 +106,7 @@ func (a *Artifact) readBill(file files.File) error {
 	if err := readJSON(file, &bill); err != nil {
 		return err
 	}
+	a.Bills++
 	image := strings.TrimSuffix(path.Base(file.Path), ".cdx.json")
 	for _, one := range bill.Components {
 		// pkg:deb/debian/libc6@2.41: the sort stands before the first slash.
@@ -156,6 +155,7 @@ func (a *Artifact) readSBOMs(source io.Reader) error {
 		if err := json.NewDecoder(content).Decode(&bill); err != nil && !errors.Is(err, io.EOF) {
 			return fmt.Errorf("%s/%s: %w", sbomsTar, name, err)
 		}
+		a.Bills++
 		image := bill.Source.Metadata.UserInput
 		if image == "" {
 			image = strings.TrimSuffix(name, ".json")

@@ -142,7 +142,7 @@ func compare(old, next *Artifact) *Report {
 	if old.Kind == kindRelease && !report.Findings.Compared {
 		report.Notes = append(report.Notes, "vulnerabilities are not compared: one of the two has no scan/*/report.json")
 	}
-	if len(old.Components) == 0 || len(next.Components) == 0 {
+	if old.Bills == 0 || next.Bills == 0 {
 		report.Notes = append(report.Notes, "software in images is not compared: one of the two has no bills of materials")
 	}
 	return report
