@@ -10,7 +10,7 @@ import pytest
 import yaml
 from jsonschema import ValidationError, validate
 
-from linters import custom_schemas, kubernetes
+from linters import custom_schemas, kubernetes, zarf_lint
 from linters.charts import ENVIRONMENTS, Rendering, renderings
 
 FILES = {
@@ -98,6 +98,14 @@ def test_a_kind_that_a_library_writes_is_told_there(repository: Path, tmp_path: 
     }
     (found,) = kubernetes.findings_of(Rendering("packages/a/chart", ()), tmp_path / "out", [resource])
     assert (found.file, found.line) == ("packages/common/chart/templates/_a.tpl", 8)
+
+
+def test_each_flavor_of_a_package_is_linted() -> None:
+    both = "components: [{name: a, only: {flavor: b}}, {name: a, only: {flavor: a, cluster: {}}}, {name: c}]"
+    assert zarf_lint.flavors(both) == ["a", "b"]
+    assert zarf_lint.flavors("components: [{name: a}]") == [""]
+    assert zarf_lint.flavors("components: 7") == [""]
+    assert zarf_lint.flavors("a: [") == [""]
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from harness import CHECKOUT, Run
 from cowabungaai.functions.linting import Checks
 from cowabungaai.lint import LEFT_OUT
 
-# What is changed in a copy of a package, and how many lines further down it is found. What is new takes part without being
-# named.
+# What is changed in a copy of a package, and how many lines further down it is found. What is new takes part without
+# being named.
 INCLUDED = '{{ include "cowabungaai.all" (dict "root" . "part" "cowabungaai.backend") }}\n'
 UNKNOWN = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndatum: {}\n"
 MISTAKES = {

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import yaml
@@ -68,20 +68,37 @@ def unreadable(file: str, output: str) -> Finding:
     return Finding(file, int(place["line"]), place["reason"]) if place else Finding(file, 1, output.strip())
 
 
-def check(path: Path) -> list[Finding]:
-    """Lint a package.
+def flavors(text: str) -> list[str]:
+    """The flavors of a package; an empty one where no component is of a flavor, or where that cannot be read.
+
+    Args:
+        text: What its zarf.yaml says.
+    """
+    try:
+        found = {one["only"]["flavor"] for one in yaml.safe_load(text)["components"] if "flavor" in one.get("only", {})}
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return [""]  # Zarf tells what is wrong with it.
+    return sorted(found) or [""]
+
+
+def check(path: Path, templates: Iterable[str]) -> list[Finding]:
+    """Lint a package, each flavor of it.
 
     Args:
         path: Of its zarf.yaml.
+        templates: Names of all templates, also of those in packages that it imports.
     """
     file, text = str(path), path.read_text()
     # Zarf wants them set, and has rules for names of images; what still is a placeholder is left alone.
-    values = [f"--set={name}=###ZARF_PKG_TMPL_{name}###" for name in sorted(set(TEMPLATE.findall(text)))]
-    command = ["zarf", "dev", "lint", str(path.parent), "--no-color", *values]
-    finished = subprocess.run(command, capture_output=True, text=True, check=False)
-    found = list(findings_of(file, text, finished.stdout))
-    if finished.returncode:
-        return found or [unreadable(file, finished.stderr)]
+    values = [f"--set={name}=###ZARF_PKG_TMPL_{name}###" for name in templates]
+    found: list[Finding] = []
+    for flavor in flavors(text):
+        command = ["zarf", "dev", "lint", str(path.parent), "--no-color", f"--flavor={flavor}", *values]
+        finished = subprocess.run(command, capture_output=True, text=True, check=False)
+        told = list(findings_of(file, text, finished.stdout))
+        if finished.returncode:
+            return told or [unreadable(file, finished.stderr)]
+        found += told
     return [*found, *missing_files(file, text, path.parent)]
 
 
@@ -91,7 +108,9 @@ def main() -> int:
     Returns:
         The exit code: 1 where something was found.
     """
-    return tell(finding for path in sorted(Path().glob(PACKAGES)) for finding in check(path))
+    paths = sorted(Path().glob(PACKAGES))
+    templates = sorted({name for path in paths for name in TEMPLATE.findall(path.read_text())})
+    return tell(finding for path in paths for finding in check(path, templates))
 
 
 if __name__ == "__main__":
