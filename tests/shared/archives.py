@@ -81,8 +81,7 @@ def zarf_package(zarf: Path, folder: Path, name: str, version: str, images: Mapp
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "zarf.yaml").write_text(json.dumps(definition))
-    command = [zarf, "package", "create", ".", "--confirm", "--no-color", "--architecture=amd64", "--output=out"]
-    _made(command, folder)
+    _made([zarf, "package", "create", ".", "--confirm", "--no-color", "--architecture=amd64", "--output=out"], folder)
     return next((folder / "out").glob("zarf-package-*.tar.zst"))
 
 
