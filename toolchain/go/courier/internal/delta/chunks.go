@@ -21,6 +21,11 @@ const (
 	largest    = 256 << 10
 	// averageBits makes pieces of 32 KiB beyond the smallest: an index of 2 MB for each GB.
 	averageBits = 15
+	// What is small is cut finer: reports and descriptions change in a line or two.
+	smallestFine    = 1 << 10
+	averageFineBits = 11
+	smallFile       = 16 << 20
+	smallMember     = 1 << 20
 )
 
 // cutter cuts a stream into pieces. Members of a tar archive are cut by themselves, and what lies between them is a piece
@@ -32,7 +37,7 @@ type cutter struct {
 }
 
 // cut gives a stream's pieces, one after the other; together they are the stream.
-func cut(source io.Reader, yield func(piece []byte) error) error {
+func cut(source io.Reader, fine bool, yield func(piece []byte) error) error {
 	c := &cutter{
 		chunker: chunker.NewWithBoundaries(source, polynomial, smallest, largest),
 		buffer:  make([]byte, largest),
@@ -54,10 +59,10 @@ func cut(source io.Reader, yield func(piece []byte) error) error {
 		}
 		if err != nil || sparse(header) {
 			// The archive's end, or no archive: the rest is cut as it comes.
-			return c.content(source)
+			return c.content(source, fine)
 		}
 		between.on = false
-		err = c.content(archive)
+		err = c.content(archive, fine || header.Size <= smallMember)
 		between.on = true
 		if err != nil {
 			return err
@@ -73,9 +78,13 @@ func sparse(header *tar.Header) bool {
 		})
 }
 
-func (c *cutter) content(source io.Reader) error {
-	c.chunker.ResetWithBoundaries(source, polynomial, smallest, largest)
-	c.chunker.SetAverageBits(averageBits)
+func (c *cutter) content(source io.Reader, fine bool) error {
+	least, bits := uint(smallest), averageBits
+	if fine {
+		least, bits = smallestFine, averageFineBits
+	}
+	c.chunker.ResetWithBoundaries(source, polynomial, least, largest)
+	c.chunker.SetAverageBits(bits)
 	for {
 		piece, err := c.chunker.Next(c.buffer)
 		if errors.Is(err, io.EOF) {

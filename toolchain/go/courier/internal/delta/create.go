@@ -124,7 +124,7 @@ func (c *creation) learnFile(file files.File, origin Origin, progress *files.Pro
 	sum := sha256.New()
 	raw := io.TeeReader(progress.Reader(opened), sum)
 	number := c.index.origin(origin)
-	err = pieces(raw, origin.Unpacked, func(piece []byte, offset int64) error {
+	err = pieces(raw, origin.Unpacked, file.Size, func(piece []byte, offset int64) error {
 		c.index.add(nameOf(piece), number, offset)
 		return nil
 	})
@@ -139,8 +139,8 @@ func (c *creation) learnFile(file files.File, origin Origin, progress *files.Pro
 	return Known{file.Path, file.Size, hex.EncodeToString(sum.Sum(nil))}, nil
 }
 
-// pieces cuts a file, unpacked where that is asked for, and tells each piece with its offset.
-func pieces(raw io.Reader, unpacked bool, see func(piece []byte, offset int64) error) error {
+// pieces cuts a file of a size, unpacked where that is asked for, and tells each piece with its offset.
+func pieces(raw io.Reader, unpacked bool, size int64, see func(piece []byte, offset int64) error) error {
 	source := raw
 	if unpacked {
 		stream, err := unpack(raw)
@@ -151,7 +151,7 @@ func pieces(raw io.Reader, unpacked bool, see func(piece []byte, offset int64) e
 		source = stream
 	}
 	var offset int64
-	return cut(source, func(piece []byte) error {
+	return cut(source, !unpacked && size <= smallFile, func(piece []byte) error {
 		err := see(piece, offset)
 		offset += int64(len(piece))
 		return err

@@ -133,6 +133,21 @@ func TestAnInsertionInsideAMemberCostsOnlyItsPieces(t *testing.T) {
 	}
 }
 
+func TestALineInAReportCostsLittle(t *testing.T) {
+	var text bytes.Buffer
+	for words := rand.New(dice(1)); text.Len() < 1<<20; {
+		fmt.Fprintf(&text, "line %x\n", words.Uint64())
+	}
+	changed := bytes.Replace(text.Bytes(), []byte("line"), []byte("another line"), 1)
+	if summary := round(t, "report.json", text.Bytes(), changed); summary.Size > 10_000 {
+		t.Fatalf("%+v", summary)
+	}
+	before, after := archive(t, early, member{"m", text.Bytes()[:900_000]}), archive(t, early, member{"m", changed[:900_008]})
+	if summary := round(t, "a.tar.zst", before, after); summary.Size > 10_000 {
+		t.Fatalf("%+v", summary)
+	}
+}
+
 func TestOddFilesComeOutAsTheyWere(t *testing.T) {
 	plain := archive(t, early, member{"m", noise(1, 100_000)})
 	var sparse bytes.Buffer

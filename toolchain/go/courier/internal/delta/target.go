@@ -129,7 +129,7 @@ func (c *creation) instruct(number int, target *Target) ([]fresh, error) {
 	defer progress.End()
 	var found []fresh
 	own := c.index.origin(Origin{New: true, File: number, Unpacked: target.Level > 0})
-	err = pieces(progress.Reader(file), target.Level > 0, func(piece []byte, offset int64) error {
+	err = pieces(progress.Reader(file), target.Level > 0, target.Size, func(piece []byte, offset int64) error {
 		target.Unpacked = offset + int64(len(piece))
 		id := nameOf(piece)
 		if copied, ok := search.find(id, int64(len(piece))); ok {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Bounds on what a file from elsewhere may ask for. The largest size is that of a file system's largest file, 16 TiB.
@@ -23,7 +24,7 @@ const (
 // CheckName refuses a path that is not a plain relative one inside its folder, with slashes and printable characters.
 func CheckName(name string) error {
 	local := filepath.IsLocal(filepath.FromSlash(name)) && name == filepath.ToSlash(filepath.Clean(name))
-	plain := !strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == '\\' })
+	plain := utf8.ValidString(name) && !strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == '\\' })
 	if name == "" || name == "." || len(name) > maxName || !local || !plain {
 		return fmt.Errorf("%q is no path inside a folder", name)
 	}
