@@ -191,7 +191,6 @@ class Node:
         )
         (bundle / "config.json").write_text(json.dumps(described))
         log = self.folder / "logs" / f"{name}.log"
-        log.parent.mkdir(exist_ok=True)
         with log.open("wb") as printed:
             process = subprocess.Popen(
                 [*RUNTIME, "run", "--bundle", bundle, name], stdin=subprocess.DEVNULL, stdout=printed, stderr=printed

@@ -76,6 +76,7 @@ class Proof:
                 images.mirror(package, scratch / "mirror")
             documents = self._documents(packages, scratch)
             node = Node(scratch / "node", documents)
+            (scratch / "node/logs").mkdir(parents=True)
             try:
                 self._install(node, network, packages)
                 self._ask(node, suite, out, exact)
