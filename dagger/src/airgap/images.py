@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-import os
+import shutil
 import subprocess
 import tarfile
 import time
@@ -16,7 +16,7 @@ from typing import Any
 from urllib.request import urlopen
 
 from airgap.tools import ProofError, output
-from airgap.unpack import Package
+from airgap.unpack import Layout, Package
 
 ADDRESS = "127.0.0.1:5000"
 CONFIG = """version: 0.1
@@ -129,13 +129,16 @@ def pull(reference: str, into: Path) -> Image:
     Raises:
         ProofError: The registry does not have it.
     """
-    name = here(reference)
-    digest = output("zarf", "tools", "registry", "digest", "--insecure", name).strip()
-    config = json.loads(output("zarf", "tools", "registry", "config", "--insecure", name))["config"]
     into.mkdir(parents=True)
-    archive = into.with_suffix(".tar")
-    output("zarf", "tools", "registry", "export", "--insecure", name, archive)
-    with tarfile.open(archive) as opened:
-        opened.extractall(into, filter="tar", numeric_owner=True)
-    os.unlink(archive)
+    pulled = into.with_suffix(".oci")
+    output("zarf", "tools", "registry", "pull", "--insecure", "--format=oci", here(reference), pulled)
+    layout = Layout(pulled)
+    digest = json.loads((pulled / "index.json").read_text())["manifests"][0]["digest"]
+    manifest = layout.read(digest)
+    for layer in manifest["layers"]:
+        output("tar", "--extract", "--numeric-owner", "--file", layout.blob(layer["digest"]), "--directory", into)
+    if hidden := next(into.rglob(".wh.*"), None):
+        raise ProofError(f"{reference}: a layer takes away {hidden.relative_to(into)}; images of ours only add files")
+    config = layout.read(manifest["config"]["digest"])["config"]
+    shutil.rmtree(pulled)
     return Image(reference, digest, into, config)

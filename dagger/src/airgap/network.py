@@ -77,6 +77,11 @@ class Network:
         self._pods[pod] = address
         return address
 
+    def close(self) -> None:
+        """Remove the namespaces of all pods."""
+        for pod in self._pods:
+            output("ip", "netns", "delete", pod)
+
     def evidence(self) -> list[dict[str, Any]]:
         """What the node and every pod tell of their ways out.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from airgap.images import Image, pull
-from airgap.tools import ProofError
+from airgap.tools import ProofError, output
 
 RUNTIME = ("crun", "--cgroup-manager=disabled")
 NAMESPACES = ("pid", "ipc", "uts", "mount")
@@ -27,6 +27,7 @@ MOUNTS = (
     {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["nosuid", "nodev", "mode=1777"]},  # noqa: S108
 )
 LOG_LINES = 20
+CGROUPS = "/sys/fs/cgroup"
 
 
 @dataclass
@@ -78,6 +79,12 @@ class Node:
     hosts: dict[str, str] = field(default_factory=dict)
     images: dict[str, Image] = field(default_factory=dict)
     started: list[Started] = field(default_factory=list)
+
+    def prepare(self) -> None:
+        """Make room for logs, and show the runtime the kind of control groups that it knows."""
+        (self.folder / "logs").mkdir(parents=True)
+        # In this mount namespace alone; no group is made or changed.
+        output("mount", "-t", "cgroup2", "cgroup2", CGROUPS)
 
     def image(self, reference: str) -> Image:
         """An image, pulled once.

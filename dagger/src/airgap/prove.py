@@ -76,7 +76,7 @@ class Proof:
                 images.mirror(package, scratch / "mirror")
             documents = self._documents(packages, scratch)
             node = Node(scratch / "node", documents)
-            (scratch / "node/logs").mkdir(parents=True)
+            node.prepare()
             try:
                 self._install(node, network, packages)
                 self._ask(node, suite, out, exact)
@@ -84,6 +84,7 @@ class Proof:
                 node.stop()
                 shutil.copytree(scratch / "node/logs", out / "logs", dirs_exist_ok=True)
                 self.told["network"] = {"unreachable": network.unreachable, "namespaces": network.evidence()}
+                network.close()
         if failed := [ran["service"] for ran in self.told["suites"] if not ran["passed"]]:
             raise ProofError(f"the suite fails for {', '.join(failed)}; see its pytest.txt")
 

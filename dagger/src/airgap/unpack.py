@@ -79,7 +79,7 @@ class Layout:
         return path
 
     def read(self, digest: str) -> dict[str, Any]:
-        """A manifest.
+        """A blob that is JSON: a manifest, or a configuration.
 
         Args:
             digest: Of it.

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bundle is installed from itself alone, where there is no network, and one that is not whole is not."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+import yaml
+import zstandard
+from harness import Run
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def bundle(dagger: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The smallest bundle, as the real uds makes it of the real packages."""
+    folder = tmp_path_factory.mktemp("bundle")
+    finished = dagger("call", "bundle", "--name", "dev", "export", "--path", folder)
+    assert finished.returncode == 0, finished.stderr
+    config = yaml.safe_load((folder / "uds-config.yaml").read_text())["variables"]
+    assert config["cowabungaai-api"]["API_REPLICAS"] == 1
+    (file,) = folder.glob("uds-bundle-cowabungaai-dev-*.tar.zst")
+    return file
+
+
+def test_a_whole_bundle_is_installed_and_answers(bundle: Path, dagger: Run, tmp_path: Path) -> None:
+    finished = dagger("call", "airgap-proof", "--bundle", bundle, "export", "--path", tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    proof = json.loads((tmp_path / "proof.json").read_text())
+    assert proof["passed"] is True
+    assert [package["name"] for package in proof["packages"]] == ["cowabungaai-repeater", "cowabungaai-api"]
+    assert {pod["user"] for pod in proof["pods"]} == {"65532:65532"}
+    (suite,) = proof["suites"]
+    assert suite["failures"] == 0
+    assert suite["tests"] - suite["skipped"] > 500
+    assert {one["unroutable"] for one in proof["network"]["namespaces"]} == {0}, "nothing was sent elsewhere"
+    page = (tmp_path / "index.html").read_text()
+    assert "Passed" in page
+    assert proof["bundle"]["sha256"] in page
+
+
+def test_a_bundle_that_lacks_an_image_is_not_installed(bundle: Path, dagger: Run, tmp_path: Path) -> None:
+    broken = tmp_path / bundle.name
+    with (
+        bundle.open("rb") as old,
+        tarfile.open(fileobj=zstandard.ZstdDecompressor().stream_reader(old), mode="r|") as whole,
+        broken.open("wb") as new,
+        zstandard.ZstdCompressor().stream_writer(new) as compressed,
+        tarfile.open(fileobj=compressed, mode="w|") as less,
+    ):
+        left_out = ""
+        for member in whole:
+            # Files of this size are layers of images alone.
+            if not left_out and member.size > 5_000_000:
+                left_out = Path(member.name).name
+                continue
+            less.addfile(member, whole.extractfile(member) if member.isreg() else None)
+    finished = dagger("call", "airgap-proof", "--bundle", broken)
+    assert finished.returncode != 0
+    assert f"airgap-proof: the bundle lacks the blob sha256:{left_out}" in finished.stderr
+    reports = dagger(
+        "call", "airgap-proof", "--bundle", broken, "--exit-code", "0", "export", "--path", tmp_path / "out"
+    )
+    assert reports.returncode == 0, reports.stderr
+    proof = json.loads((tmp_path / "out/proof.json").read_text())
+    assert proof["passed"] is False
+    assert left_out in proof["failure"]
+    assert "Failed" in (tmp_path / "out/index.html").read_text()
