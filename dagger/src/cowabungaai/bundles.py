@@ -85,13 +85,16 @@ async def packages_of(project: Project, bundle: Bundle) -> dict[str, Packaged]:
     return await for_each("package", bundle.services, one)
 
 
-async def uds_bundle(project: Project, bundle: Bundle, packages: Mapping[str, Packaged]) -> dagger.Directory:
+async def uds_bundle(
+    project: Project, bundle: Bundle, packages: Mapping[str, Packaged], public_key: str = ""
+) -> dagger.Directory:
     """A folder with the bundle, and uds-config.yaml, which has all that can be set in it.
 
     Args:
         project: Sources and catalog.
         bundle: Which.
         packages: By their services, signed or not.
+        public_key: By which uds verifies them when they are deployed; empty where they are not signed.
 
     Raises:
         BuildError: The definition lacks one of the packages.
@@ -101,6 +104,8 @@ async def uds_bundle(project: Project, bundle: Bundle, packages: Mapping[str, Pa
     filled = definitions.filled(
         definition, reports, project.catalog, name=bundle.name, flavor=bundle.flavor, version=bundle.version
     )
+    if public_key:
+        filled["packages"] = [{**entry, "publicKey": public_key} for entry in filled["packages"]]
     folder = dag.directory().with_new_file(DEFINITION, yaml.safe_dump(filled, sort_keys=False, width=120))
     for service in bundle.services:
         packaged = packages[service]

@@ -14,6 +14,7 @@ from cowabungaai.functions.for_env import Environments
 from cowabungaai.functions.linting import Linting
 from cowabungaai.functions.proving import Proving
 from cowabungaai.functions.publishing import Publishing, RegistryAuth
+from cowabungaai.functions.releasing import Releasing
 from cowabungaai.functions.reporting import Reporting
 from cowabungaai.functions.rescanning import Rescanning
 from cowabungaai.functions.scanning import Scanning
@@ -23,7 +24,18 @@ from cowabungaai.functions.signing import Signing
 
 @object_type
 class Cowabungaai(
-    Bundling, Deploying, Environments, Linting, Proving, Rescanning, Publishing, Reporting, Scanning, Shipping, Signing
+    Bundling,
+    Deploying,
+    Environments,
+    Linting,
+    Proving,
+    Releasing,
+    Rescanning,
+    Publishing,
+    Reporting,
+    Scanning,
+    Shipping,
+    Signing,
 ):
     """Builds, tests and packages every inference service of CowabungaAI."""
 

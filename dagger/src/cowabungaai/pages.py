@@ -9,7 +9,7 @@ from typing import Any
 
 
 def render(template: str, filters: Mapping[str, Callable[..., Any]] | None = None, **values: Any) -> str:
-    """A page.
+    """A page, or another text.
 
     Args:
         template: Name of a file of this package that extends page.html.j2.
@@ -20,7 +20,11 @@ def render(template: str, filters: Mapping[str, Callable[..., Any]] | None = Non
 
     loader = PackageLoader(str(resources.files("cowabungaai").name), "")
     environment = Environment(
-        autoescape=True, loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=template.endswith(".html.j2"),
+        loader=loader,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters.update(filters or {})
     return environment.get_template(template).render(**values) + "\n"

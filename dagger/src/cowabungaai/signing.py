@@ -115,6 +115,22 @@ async def sign(
     return await attested.directory("/files").sync()
 
 
+async def signed_packages(
+    source: dagger.Directory, packages: Mapping[str, dagger.File], signature: Signature
+) -> dagger.Directory:
+    """A folder with packages/ signed, and with a key cosign.pub; bundles are made of these.
+
+    Args:
+        source: The root of the repository.
+        packages: By their files' names.
+        signature: How.
+    """
+    container = await _container(source, signature)
+    for name, file in packages.items():
+        container = container.with_file(f"/files/packages/{name}", file)
+    return container.with_exec(_shell(_sign_packages(signature))).directory("/files")
+
+
 async def _container(source: dagger.Directory, signature: Signature) -> dagger.Container:
     container = dag.container().from_(BUILD_IMAGE)
     for tool in ("zarf", "courier"):

@@ -17,7 +17,36 @@ from cowabungaai.errors import ReleaseError
 from cowabungaai.functions.base import Base, ExitCode
 from cowabungaai.published import check_sha
 from cowabungaai.report import budget_of
+from cowabungaai.scan import uploaded
+from cowabungaai.sources import Project
 from cowabungaai.stack import NOT_BACKENDS
+
+
+async def judged(
+    project: Project, results: dagger.Directory, sha: str | None, backends: list[str]
+) -> tuple[release_report.ReleaseReport, dagger.Directory]:
+    """What results tell of a release, and release-report.json and index.html of it.
+
+    Args:
+        project: Sources and catalog.
+        results: What the functions left.
+        sha: The commit.
+        backends: Services that a conformance run is about.
+
+    Raises:
+        ReleaseError: The results are not of one run, or not as the functions leave them.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        await results.filter(include=["**/*.json"]).export(folder)
+        found = await anyio.to_thread.run_sync(release_report.collect, Path(folder))
+    budgets: dict[tuple[str, str], int] = {
+        (spec.name, flavor): budget_of(spec, flavor) for spec in project.catalog for flavor in spec.flavors
+    }
+    report = release_report.judge(found, budgets, backends, sha, datetime.now(UTC))
+    text = report.model_dump_json(indent=2) + "\n"
+    page = release_page.render(report, found.tests_passed)
+    output = dag.directory().with_file("release-report.json", uploaded(text, "release-report.json"))
+    return report, output.with_file("index.html", uploaded(page, "index.html"))
 
 
 class Reporting(Base):
@@ -36,17 +65,9 @@ class Reporting(Base):
         """What a release holds and what was proved of it: release-report.json, index.html for people."""
         if sha is not None:
             check_sha(sha, release=False)
-        catalog = (await self._project()).catalog
-        with tempfile.TemporaryDirectory() as folder:
-            await results.filter(include=["**/*.json"]).export(folder)
-            found = await anyio.to_thread.run_sync(release_report.collect, Path(folder))
-        budgets: dict[tuple[str, str], int] = {
-            (spec.name, flavor): budget_of(spec, flavor) for spec in catalog for flavor in spec.flavors
-        }
-        backends = [spec.name for spec in catalog if spec.kind not in NOT_BACKENDS]
-        report = release_report.judge(found, budgets, backends, sha, datetime.now(UTC))
+        project = await self._project()
+        backends = [spec.name for spec in project.catalog if spec.kind not in NOT_BACKENDS]
+        report, output = await judged(project, results, sha, backends)
         if exit_code and report.state != "passed":
             raise ReleaseError("\n".join([f"the release is {report.state}:", *report.problems]))
-        page = release_page.render(report, found.tests_passed)
-        output = dag.directory().with_new_file("release-report.json", report.model_dump_json(indent=2) + "\n")
-        return output.with_new_file("index.html", page)
+        return output

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The function that makes a release: everything that the others do, in one graph."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import dagger
+from dagger import Doc, dag, function
+
+from cowabungaai import airgap_proof as airgap
+from cowabungaai import bundles, checks, conformance, release, sbom_run, scan_run, signing
+from cowabungaai.errors import ReleaseError, TestFailureError
+from cowabungaai.functions.base import Flavor, Suite
+from cowabungaai.functions.building import Building
+from cowabungaai.functions.reporting import judged
+from cowabungaai.functions.scanning import (
+    DatabaseCache,
+    DatabaseFile,
+    DatabasePassword,
+    DatabaseReference,
+    DatabaseUser,
+    DatabaseVia,
+    IgnoreFile,
+    MaxAge,
+    Severity,
+    scan_settings,
+)
+from cowabungaai.package_report import PackagesReport
+from cowabungaai.pytest_run import Ran, failures, joined
+from cowabungaai.sources import Project
+from cowabungaai.stack import NOT_BACKENDS
+from cowabungaai.steps import for_each, step
+from cowabungaai.vulnerability_db import CACHE
+
+
+class Releasing(Building):
+    """Releases."""
+
+    @function(cache="never")  # type: ignore[call-overload, untyped-decorator]  # overloads lack it
+    async def release(
+        self,
+        suite: Suite,
+        ignore_file: IgnoreFile,
+        key: Annotated[dagger.Secret, Doc("Private key, such as file:cosign.key, of `courier keygen`")],
+        *,
+        key_password: Annotated[dagger.Secret | None, Doc("Its password, such as env:COSIGN_PASSWORD")] = None,
+        version: Annotated[str, Doc("Of the bundles; the gateway's by default")] = "",
+        sha: Annotated[str, Doc("The commit, for provenance and report")] = "",
+        flavor: Flavor = "cpu",
+        services: Annotated[list[str] | None, Doc("Only these, and of bundles only these")] = None,
+        bundle: Annotated[list[str] | None, Doc("Folders below bundles/; latest by default")] = None,
+        severity: Severity = "CRITICAL,HIGH",
+        db: DatabaseFile = None,
+        db_ref: DatabaseReference = None,
+        db_username: DatabaseUser = None,
+        db_password: DatabasePassword = None,
+        db_via: DatabaseVia = None,
+        db_cache: DatabaseCache = CACHE,
+        max_db_age: MaxAge = "7d",
+    ) -> dagger.Directory:
+        """Build, test, scan, package, sign, bundle, verify, install without a network: all, in a folder for media."""
+        database = (db, db_ref, db_username, db_password, max_db_age)
+        settings = await scan_settings(severity, ignore_file, 1, database, via=db_via, cache=db_cache)
+        signature = signing.Signature(key, key_password)
+        project = await self._project()
+        names = services or project.catalog.with_flavor(flavor)
+        wanted = [await bundles.chosen(project, one, flavor, version, services) for one in bundle or ["latest"]]
+
+        built = await self.build_all(flavor, services)
+        results = dag.directory().with_file("build-report.json", built.file("build-report.json"))
+        results = results.with_directory("tests", await _tests(project, names))
+        results = results.with_directory("scan", await scan_run.scan_images(project, names, flavor, settings))
+        results = results.with_directory("sbom", await sbom_run.make(project, names, flavor))
+        results = results.with_directory("conformance", await _conformance(project, names, suite))
+
+        packaged = await release.packages(project, names, wanted, flavor)
+        made = await release.made(project, packaged, wanted, signature)
+        proofs = dag.directory()
+        for one in made.bundles:
+            async with step(f"install {one.path} without a network"):
+                proved = (await airgap.prove(project, one.file, suite)).check()
+                proofs = proofs.with_directory("/" if len(made.bundles) == 1 else one.path.split("/")[1], proved.report)
+        told = PackagesReport(packages=[one.report for one in packaged.values()])
+        results = results.with_new_file("packages.json", told.model_dump_json(indent=2) + "\n")
+        backends = [name for name in names if project.catalog.get(name).kind not in NOT_BACKENDS]
+        report, reports = await judged(project, results, sha or None, backends)
+        if report.state == "failed":
+            raise ReleaseError("\n".join(["the release failed:", *report.problems]))
+        folder = (
+            made.folder.with_directory("report", reports)
+            .with_directory("scan", results.directory("scan"))
+            .with_directory("sbom", results.directory("sbom"))
+            .with_directory("airgap", proofs)
+            .with_directory("/", release.instructions(made, wanted[0].version))
+        )
+        parameters = {"flavor": flavor, "services": names, "bundles": [one.name for one in wanted]}
+        async with step("sign, and verify as an operator does"):
+            return await signing.sign(self.source, folder, signature, parameters, sha)
+
+
+async def _tests(project: Project, names: list[str]) -> dagger.Directory:
+    async def one(name: str) -> Ran:
+        return await checks.run_tests(project, name)
+
+    ran = await for_each("test", names, one, max(1, (os.cpu_count() or 1) // 2))
+    if told := failures(ran):
+        raise TestFailureError(f"unit tests failed:\n{told}")
+    return joined(ran)
+
+
+async def _conformance(project: Project, names: list[str], suite: dagger.Directory) -> dagger.Directory:
+    """A folder for each backend of these services."""
+    output = dag.directory()
+    for name in names:
+        if project.catalog.get(name).kind not in NOT_BACKENDS:
+            async with step(f"conformance of {name}"):
+                ran = await conformance.run_suite(project, name, suite)
+                output = output.with_directory(name, ran.check(f"{name} does not conform").report)
+    return output

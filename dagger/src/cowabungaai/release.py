@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts a release together: a folder with everything that an enclave needs, and proof of what was done to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import dagger
+from dagger import dag
+from pydantic import BaseModel, ConfigDict
+
+from cowabungaai import bundles, pages, signing
+from cowabungaai.bundle_definition import flavor_in
+from cowabungaai.bundles import Bundle
+from cowabungaai.packages import Packaged, Wanted, packaged_names, zarf_package
+from cowabungaai.scan import uploaded
+from cowabungaai.signing import Signature
+from cowabungaai.sources import Project
+from cowabungaai.steps import for_each, step
+from cowabungaai.tools import go_tool
+
+# What an operator needs besides: they go along, since nothing can be fetched where they are used.
+TOOLS = ("courier", "uds", "zarf")
+SETTINGS = "uds-config.yaml"
+
+
+class Kept(BaseModel):
+    """A file of a release.
+
+    Attributes:
+        path: In the release.
+        size: Bytes.
+        about: What it is.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    size: int
+    about: str
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A bundle of a release.
+
+    Attributes:
+        path: In the release.
+        settings: Path of what can be set in it.
+        file: The bundle.
+    """
+
+    path: str
+    settings: str
+    file: dagger.File
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a release carries.
+
+    Attributes:
+        folder: packages/ and bundles/, signed, and tools/.
+        bundles: Of it.
+        files: All of it, for the index.
+    """
+
+    folder: dagger.Directory
+    bundles: tuple[Deployed, ...]
+    files: tuple[Kept, ...]
+
+
+async def packages(
+    project: Project, services: Sequence[str], wanted: Sequence[Bundle], flavor: str
+) -> dict[str, Packaged]:
+    """The packages of services that have one, and of bundles, by their services.
+
+    Args:
+        project: Sources and catalog.
+        services: Names.
+        wanted: Bundles that are made of them.
+        flavor: cpu or gpu.
+    """
+    known = packaged_names(await project.source.glob("packages/*/zarf.yaml"))
+    needed = {service for bundle in wanted for service in bundle.services}
+    names = sorted({name for name in services if name in known} | needed)
+
+    async def one(name: str) -> Packaged:
+        return await zarf_package(project, name, Wanted(flavor_in(project.catalog.get(name), flavor)))
+
+    return await for_each("package", names, one)
+
+
+async def made(
+    project: Project, packaged: Mapping[str, Packaged], wanted: Sequence[Bundle], signature: Signature
+) -> Made:
+    """Sign packages, and make bundles of the signed ones.
+
+    Args:
+        project: Sources and catalog.
+        packaged: By their services.
+        wanted: Bundles.
+        signature: How it is signed.
+    """
+    async with step("sign packages"):
+        unsigned = {one.report.file: one.file for one in packaged.values()}
+        signed = await (await signing.signed_packages(project.source, unsigned, signature)).sync()
+    public = "" if signature.keyless else await signed.file(signing.PUBLIC).contents()
+    of_bundles = {
+        service: replace(one, file=signed.file(f"packages/{one.report.file}")) for service, one in packaged.items()
+    }
+    files = {f"packages/{one.report.file}": (one.file, f"package of {name}") for name, one in of_bundles.items()}
+    deployed = []
+    for bundle in wanted:
+        async with step(f"bundle {bundle.name}"):
+            folder = await bundles.uds_bundle(project, bundle, of_bundles, public_key=public)
+            (name,) = await folder.glob("*.tar.zst")
+        done = Deployed(f"bundles/{name}", f"bundles/{bundle.name}-{SETTINGS}", folder.file(name))
+        deployed.append(done)
+        files[done.path] = (done.file, f"bundle {bundle.name}: {', '.join(bundle.services)}")
+        files[done.settings] = (folder.file(SETTINGS), f"what can be set in {bundle.name}")
+    for tool in TOOLS:
+        files[f"tools/{tool}"] = (await go_tool(project.source, tool), "program for the operator")
+    output = dag.directory()
+    kept = []
+    for path, (file, about) in files.items():
+        output = output.with_file(path, file)
+        kept.append(Kept(path=path, size=await file.size(), about=about))
+    return Made(output, tuple(deployed), tuple(kept))
+
+
+def instructions(made: Made, version: str) -> dagger.Directory:
+    """index.html for whoever opens the media, and INSTALL.md.
+
+    Args:
+        made: What the release carries.
+        version: Of it.
+    """
+    folder = dag.directory()
+    for template, name in (("release_index.html.j2", "index.html"), ("install.md.j2", "INSTALL.md")):
+        text = pages.render(template, title=f"CowabungaAI {version}", files=made.files, bundles=made.bundles)
+        folder = folder.with_file(name, uploaded(text, name))
+    return folder
