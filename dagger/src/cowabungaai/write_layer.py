@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
-# Of media that people carry, every byte counts; but the packages of GPUs would take an hour.
+# Of media that people carry, every byte counts; but a gigabyte would take half an hour for a tenth of it.
 LEVEL = 19
-LARGE = 1_500_000_000
+LARGE = 200_000_000
 LEVEL_OF_LARGE = 9
 LEVEL_OF_DATA = 3
 
