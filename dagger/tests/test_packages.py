@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a package brings: weights or none, values for GPUs, a model named by its weights, and no more than its budget."""
+"""What a package brings: weights or none, values for GPUs, a model named by its weights, no more than its budget."""
 
 from __future__ import annotations
 

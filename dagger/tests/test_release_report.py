@@ -248,3 +248,26 @@ def test_names_are_escaped(results: Path, write: Write) -> None:
 )
 def test_durations_are_as_people_write_them(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
+
+
+def test_packages_are_shown_with_their_sizes_against_their_budgets(results: Path, write: Write) -> None:
+    model = {"id": "gemma", "licence": "Gemma", "digest": "0", "image": "models/gemma:1", "size": 250_000_000}
+    package = {
+        "service": "repeater",
+        "flavor": "cpu",
+        "variant": "upstream",
+        "file": "zarf-package-cowabungaai-repeater-amd64-0.1.0-upstream.tar.zst",
+        "version": "0.1.0",
+        "size": 270_000_000,
+        "image": "ghcr.io/cowabungaai/repeater:0.1.0",
+        "image_digest": DIGEST,
+        "model": model,
+        "budget": 40_000_000,
+    }
+    write("packages.json", {"packages": [package]})
+    found = report(results)
+    (shown,) = found.packages
+    assert shown.size_without_weights == 20_000_000
+    page = render(found, 1)
+    assert "20.0 of 40 MB" in page
+    assert "gemma, 250.0 MB, licence Gemma" in page

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cowabungaai.errors import ReleaseError
+from cowabungaai.package_report import PackageReport, PackagesReport
 from cowabungaai.published import PublishedImage, PublishReport
 from cowabungaai.pytest_run import TestReport, TestSummary
 from cowabungaai.report import BuildReport, LeftOut, ServiceReport
@@ -101,6 +102,7 @@ class ReleaseReport(BaseModel):
         services: All that were built.
         whole: Stages that are about all services together: the integration test, and the scan of the sources.
         left_out: Services that were not built.
+        packages: What was made of the images.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -113,6 +115,7 @@ class ReleaseReport(BaseModel):
     services: list[ReleasedService]
     whole: list[Stage]
     left_out: list[LeftOut]
+    packages: list[PackageReport] = []
 
 
 @dataclass
@@ -128,6 +131,7 @@ class Results:
     expired: list[str] = field(default_factory=list)
     sboms: dict[str, set[str]] = field(default_factory=dict)
     published: dict[tuple[str, str], PublishedImage] = field(default_factory=dict)
+    packages: dict[str, PackageReport] = field(default_factory=dict)
 
     @property
     def tests_passed(self) -> int:
@@ -151,6 +155,7 @@ def collect(folder: Path) -> Results:
         "summary.json": _read_summary,
         "load.json": _read_load,
         "published.json": _read_published,
+        "packages.json": _read_packages,
     }
     for file in sorted(folder.rglob("*.json")):
         if reader := readers.get(file.name):
@@ -178,6 +183,12 @@ def _read_published(results: Results, file: Path) -> None:
     for image in PublishReport.model_validate_json(file.read_text()).images:
         key = (image.service, image.flavor)
         results.published[key] = _once(results.published.get(key), image, f"publications of {image.service}")
+
+
+def _read_packages(results: Results, file: Path) -> None:
+    for package in PackagesReport.model_validate_json(file.read_text()).packages:
+        known = results.packages.get(package.file)
+        results.packages[package.file] = _once(known, package, f"packages named {package.file}")
 
 
 def _read_summary(results: Results, file: Path) -> None:
@@ -241,6 +252,7 @@ def judge(
         services=services,
         whole=whole,
         left_out=results.build.left_out,
+        packages=list(results.packages.values()),
     )
 
 
