@@ -78,4 +78,4 @@ def test_the_package_is_read_by_zarf_and_carries_its_image(dagger: Run, tmp_path
 
     assert "name: cowabungaai-repeater" in inspect("definition")
     assert "ghcr.io/cowabungaai/repeater:" in inspect("images")
-    assert package.stat().st_size <= 26_000_000
+    assert package.stat().st_size <= 20_000_000
