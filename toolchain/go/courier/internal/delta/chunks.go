@@ -83,7 +83,7 @@ func (c *cutter) content(source io.Reader, fine bool) error {
 	if fine {
 		least, bits = smallestFine, averageFineBits
 	}
-	c.chunker.ResetWithBoundaries(source, polynomial, least, largest)
+	c.chunker.ResetWithBoundaries(whole{source}, polynomial, least, largest)
 	c.chunker.SetAverageBits(bits)
 	for {
 		piece, err := c.chunker.Next(c.buffer)
@@ -97,6 +97,19 @@ func (c *cutter) content(source io.Reader, fine bool) error {
 			return err
 		}
 	}
+}
+
+// errCutOff stands for io.ErrUnexpectedEOF, which the chunker takes for the end of a buffer and reads on for ever.
+var errCutOff = errors.New("it is cut off")
+
+type whole struct{ source io.Reader }
+
+func (w whole) Read(buffer []byte) (int, error) {
+	count, err := w.source.Read(buffer)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errCutOff
+	}
+	return count, err
 }
 
 // recorder keeps what is read through it while it is on, and remembers why reading failed.

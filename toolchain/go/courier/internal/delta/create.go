@@ -128,7 +128,8 @@ func (c *creation) learnFile(file files.File, origin Origin, progress *files.Pro
 		c.index.add(nameOf(piece), number, offset)
 		return nil
 	})
-	if err != nil {
+	// What cannot be unpacked to its end is copied from up to there. A disk that fails does so once more below.
+	if err != nil && (!origin.Unpacked || c.ctx.Err() != nil) {
 		return Known{}, err
 	}
 	// What follows a packed stream belongs to the file's digest, too.

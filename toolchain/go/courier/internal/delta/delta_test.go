@@ -150,22 +150,25 @@ func TestALineInAReportCostsLittle(t *testing.T) {
 
 func TestOddFilesComeOutAsTheyWere(t *testing.T) {
 	plain := archive(t, early, member{"m", noise(1, 100_000)})
+	large := archive(t, early, member{"m", noise(1, probed+2<<20)})
 	var sparse bytes.Buffer
 	writer := tar.NewWriter(&sparse)
 	must(t, writer.WriteHeader(&tar.Header{Name: "long/" + fmt.Sprint(noise(9, 200)), Size: 3, Format: tar.FormatPAX}))
 	_, err := writer.Write([]byte("abc"))
 	must(t, errors.Join(err, writer.Close()))
 	for name, pair := range map[string][2][]byte{
-		"empty":             {{}, {}},
-		"from-empty":        {{}, noise(1, 5000)},
-		"to-empty":          {noise(1, 5000), {}},
-		"one":               {{1}, {2}},
-		"small.tar.zst":     {plain, archive(t, late, member{"m", noise(1, 100_001)})},
-		"junk.tar.zst":      {plain, append(slices.Clone(plain), "junk"...)},
-		"none.tar.zst":      {plain, noise(3, 70_000)},
-		"truncated.tar.zst": {plain, plain[:len(plain)/2]},
-		"two.tar.zst":       {plain, slices.Concat(plain, plain)},
-		"pax.tar":           {sparse.Bytes(), append(sparse.Bytes(), noise(1, 10)...)},
+		"empty":              {{}, {}},
+		"from-empty":         {{}, noise(1, 5000)},
+		"to-empty":           {noise(1, 5000), {}},
+		"one":                {{1}, {2}},
+		"small.tar.zst":      {plain, archive(t, late, member{"m", noise(1, 100_001)})},
+		"junk.tar.zst":       {plain, append(slices.Clone(plain), "junk"...)},
+		"junk-later.tar.zst": {append(slices.Clone(large), "old junk"...), append(slices.Clone(large), "new junk"...)},
+		"cut-later.tar.zst":  {large[:len(large)-5000], large[:len(large)-9000]},
+		"none.tar.zst":       {plain, noise(3, 70_000)},
+		"truncated.tar.zst":  {plain, plain[:len(plain)/2]},
+		"two.tar.zst":        {plain, slices.Concat(plain, plain)},
+		"pax.tar":            {sparse.Bytes(), append(sparse.Bytes(), noise(1, 10)...)},
 	} {
 		t.Run(name, func(t *testing.T) { round(t, name, pair[0], pair[1]) })
 	}

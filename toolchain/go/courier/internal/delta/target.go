@@ -40,10 +40,11 @@ func (c *creation) target(number int) error {
 			return err
 		}
 	}
-	// Level 0, without packing, always gives the same bytes.
+	// Level 0, without unpacking, always gives the same bytes: also of what is broken or continues with something else.
 	var done Target
 	for _, level := range append(levels, 0) {
-		if done, err = c.try(number, target, level); !errors.Is(err, errOtherBytes) {
+		done, err = c.try(number, target, level)
+		if err == nil || c.ctx.Err() != nil || files.IsFull(err) {
 			break
 		}
 	}
