@@ -18,7 +18,7 @@ from cowabungaai.package_report import MODEL_COMPONENT, PackagedModel, PackageRe
 from cowabungaai.sources import Project
 from cowabungaai.tools import go_tool
 from cowabungaai.weights import Brought, Weights, documentation, weights_archive, weights_of
-from cowabungaai.wheels import BUILD_IMAGE
+from cowabungaai.wheels import BUILD_IMAGE, SOURCE_DATE_EPOCH
 
 COMMON = "packages/common"
 UPSTREAM = "upstream"
@@ -163,7 +163,8 @@ def _folder(source: dagger.Directory, name: str, described: str) -> dagger.Direc
         "/", source.filter(include=[f"{COMMON}/**", f"packages/{name}/**"], exclude=["**/charts/*.tgz"])
     )
     folder = folder.with_file(f"packages/{name}/documentation/README.md", source.file(f"services/{name}/README.md"))
-    return folder.with_new_file(f"packages/{name}/zarf.yaml", described)
+    # Helm notes files' times in the archives of charts that it makes.
+    return folder.with_new_file(f"packages/{name}/zarf.yaml", described).with_timestamps(SOURCE_DATE_EPOCH)
 
 
 async def _created(
