@@ -47,10 +47,19 @@ type registry struct {
 	lock     sync.Mutex
 }
 
+// Where says how to find something in a registry.
+type Where struct {
+	Reference string
+	PlainHTTP bool
+	// Architecture chooses where there are several; it may be empty where there is one.
+	Architecture string
+}
+
 // Registry reads a package or a bundle from a registry, several blobs at once. Credentials are those of `docker login`.
-func (r *Reader) Registry(ctx context.Context, reference string, plainHTTP bool) (*Remote, error) {
+func (r *Reader) Registry(ctx context.Context, where Where) (*Remote, error) {
+	reference := where.Reference
 	var options []name.Option
-	if plainHTTP {
+	if where.PlainHTTP {
 		options = append(options, name.Insecure)
 	}
 	parsed, err := name.ParseReference(reference, options...)
@@ -62,6 +71,11 @@ func (r *Reader) Registry(ctx context.Context, reference string, plainHTTP bool)
 	root, err := remote.Get(parsed, from.options...)
 	if err != nil {
 		return nil, fmt.Errorf("%s cannot be read: %w", reference, err)
+	}
+	if root.MediaType.IsIndex() {
+		if root, err = from.platform(root.Manifest, where.Architecture); err != nil {
+			return nil, err
+		}
 	}
 	made := &Remote{Contents: from.contents, Titles: map[string]string{}, Digest: root.Digest.Hex}
 	if err := json.Unmarshal(root.Manifest, &made.Manifest); err != nil {
@@ -95,6 +109,33 @@ func (r *Reader) Registry(ctx context.Context, reference string, plainHTTP bool)
 		wanted = append(append(wanted, inner.Config), inner.Layers...)
 	}
 	return made, from.fetch(ctx, wanted)
+}
+
+// platform chooses from an index, which is what Zarf and UDS publish.
+func (r *registry) platform(index []byte, architecture string) (*remote.Descriptor, error) {
+	listed := oci.Manifest{}
+	if err := json.Unmarshal(index, &listed); err != nil {
+		return nil, fault.New(fault.Unreadable, r.contents.Place, "it is no index: %v", err)
+	}
+	var known []string
+	var chosen []oci.Descriptor
+	for _, entry := range listed.Manifests {
+		if entry.Platform == nil {
+			continue
+		}
+		known = append(known, entry.Platform.Architecture)
+		if architecture == "" || architecture == entry.Platform.Architecture {
+			chosen = append(chosen, entry)
+		}
+	}
+	if len(chosen) != 1 {
+		return nil, fmt.Errorf("%s has %s; --architecture chooses one", r.contents.Place, strings.Join(known, ", "))
+	}
+	root, err := remote.Get(r.place.Digest(chosen[0].Digest), r.options...)
+	if err != nil && mismatch(err) {
+		return nil, fault.New(fault.Corrupt, r.contents.Place, "manifest %s is another one: %v", chosen[0].Digest, err)
+	}
+	return root, err
 }
 
 func (r *registry) keep(hex string, text []byte) error {

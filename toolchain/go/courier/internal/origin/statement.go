@@ -86,8 +86,8 @@ func Find(file string) (string, error) {
 	return "", nil
 }
 
-// Check compares a statement with a file: its name, digest and size in bytes.
-func (s *Statement) Check(name, digest string, size int64) *fault.Fault {
+// Check compares a statement with a file: its name, digest and size in bytes, and whether it could be read to its end.
+func (s *Statement) Check(name, digest string, size int64, whole bool) *fault.Fault {
 	for _, subject := range s.Subject {
 		if subject.Digest["sha256"] != digest {
 			continue
@@ -101,7 +101,7 @@ func (s *Statement) Check(name, digest string, size int64) *fault.Fault {
 		if subject.Name != name {
 			continue
 		}
-		if made, err := strconv.ParseInt(subject.Annotations["size"], 10, 64); err == nil && size < made {
+		if made, err := strconv.ParseInt(subject.Annotations["size"], 10, 64); err == nil && size < made && !whole {
 			return fault.New(fault.Truncated, name, "it has %d bytes of the %d that were made", size, made)
 		}
 		return fault.New(fault.Origin, name, "its SHA-256 is %s; its provenance says %s", digest, subject.Digest["sha256"])

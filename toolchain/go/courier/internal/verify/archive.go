@@ -20,6 +20,8 @@ import (
 // Subject is a package or a bundle, as far as it could be read.
 type Subject struct {
 	Contents *content.Contents
+	// Whole tells whether the file could be read to its end.
+	Whole bool
 	// Archive is the name that its file should have; empty where it could not be read.
 	Archive string
 	Name    string
@@ -49,7 +51,7 @@ func Archive(ctx context.Context, reader *content.Reader, path string, anchor *t
 
 // Contents checks a package or a bundle that was read.
 func Contents(ctx context.Context, contents *content.Contents, anchor *trust.Anchor) (*report.Result, *Subject, error) {
-	subject := &Subject{Contents: contents}
+	subject := &Subject{Contents: contents, Whole: true}
 	switch {
 	case zarfpackage.Has(contents):
 		result, facts, err := zarfpackage.Check(ctx, contents, anchor, nil)
@@ -95,7 +97,7 @@ func provenance(subject *Subject, anchor *trust.Anchor, signed []byte, file stri
 	var wrong *fault.Fault
 	switch {
 	case file != "":
-		wrong = statement.Check(file, subject.Contents.Digest, subject.Contents.Size)
+		wrong = statement.Check(file, subject.Contents.Digest, subject.Contents.Size, subject.Whole)
 	case subject.Archive != "":
 		wrong = statement.CheckRoot(subject.Archive, subject.Root, subject.RootDigest)
 	}
@@ -122,7 +124,7 @@ func inputs(subject *Subject, statement *origin.Statement) (faults []*fault.Faul
 	}
 	for _, model := range subject.Models {
 		made, any := statement.Dependency(origin.ModelPrefix, model.ID)
-		if any && made != model.Digest {
+		if any && model.Digest != "" && made != model.Digest {
 			faults = append(faults, fault.New(fault.Weights, model.ID, "its digest is %s; the provenance says %q", model.Digest, made))
 		}
 	}

@@ -35,7 +35,7 @@ type settings struct {
 	trustedRoot string
 	provenance  string
 	asJSON      bool
-	plainHTTP   bool
+	where       content.Where
 }
 
 // Command is `courier verify`.
@@ -55,7 +55,8 @@ func Command() *cobra.Command {
 	flags.StringVar(&chosen.trustedRoot, "trusted-root", "", "sigstore's trusted_root.json with the authorities to believe")
 	flags.StringVar(&chosen.provenance, "provenance", "", "the provenance, where it lies elsewhere")
 	flags.BoolVar(&chosen.asJSON, "json", false, "print JSON instead of a table")
-	flags.BoolVar(&chosen.plainHTTP, "plain-http", false, "speak to the registry without TLS")
+	flags.BoolVar(&chosen.where.PlainHTTP, "plain-http", false, "speak to the registry without TLS")
+	flags.StringVar(&chosen.where.Architecture, "architecture", "", "of what is in the registry, where there are several")
 	return command
 }
 
@@ -100,7 +101,7 @@ func (s *settings) run(command *cobra.Command, target string) error {
 		return err
 	}
 	progress := files.NewProgress(command.Context(), os.Stderr, "verifying "+filepath.Base(target), 0)
-	work := &job{anchor: anchor, provenance: s.provenance, plainHTTP: s.plainHTTP, reader: Reader(progress)}
+	work := &job{anchor: anchor, provenance: s.provenance, where: s.where, reader: Reader(progress)}
 	result, err := work.run(command.Context(), target)
 	progress.End()
 	if err != nil {

@@ -29,7 +29,7 @@ const (
 type job struct {
 	anchor     *trust.Anchor
 	provenance string
-	plainHTTP  bool
+	where      content.Where
 	reader     *content.Reader
 }
 
@@ -130,7 +130,8 @@ func (j *job) folder(ctx context.Context, path string, folder *stream.Folder) (*
 }
 
 func (j *job) registry(ctx context.Context, reference string) (*report.Result, error) {
-	remote, err := j.reader.Registry(ctx, reference, j.plainHTTP)
+	j.where.Reference = reference
+	remote, err := j.reader.Registry(ctx, j.where)
 	if broken := fault.As(err); broken != nil {
 		result := &report.Result{Name: reference, Kind: "in a registry"}
 		result.Add("registry", "", broken)

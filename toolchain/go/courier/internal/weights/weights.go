@@ -58,6 +58,7 @@ type carried struct {
 }
 
 // Check reads the layers of model images. Blobs lie in a folder of contents, whose name is empty or ends with a slash.
+// Of an image that is not whole, whoever reads images has told.
 func Check(ctx context.Context, contents *content.Contents, blobs string, found []*images.Image) ([]Model, []*fault.Fault, error) {
 	wanted := map[string]bool{}
 	holders := map[string][]*carried{}
@@ -66,14 +67,15 @@ func Check(ctx context.Context, contents *content.Contents, blobs string, found 
 		if image.Model() == "" {
 			continue
 		}
+		names, whole := layers(contents, blobs, image)
+		if !whole {
+			continue
+		}
 		one := &carried{image: image, files: map[string]seen{}}
 		all = append(all, one)
-		for _, layer := range image.Layers {
-			name := path.Join(blobs, "blobs/sha256", layer.Hex())
-			if file := contents.Files[name]; file != nil && file.Digest == layer.Hex() {
-				wanted[name] = true
-				holders[name] = append(holders[name], one)
-			}
+		for _, name := range names {
+			wanted[name] = true
+			holders[name] = append(holders[name], one)
 		}
 	}
 	if len(all) == 0 {
@@ -94,6 +96,18 @@ func Check(ctx context.Context, contents *content.Contents, blobs string, found 
 		models = append(models, model)
 	}
 	return models, faults, nil
+}
+
+// layers are the files of an image's layers, and whether all are there and as they should be.
+func layers(contents *content.Contents, blobs string, image *images.Image) (names []string, whole bool) {
+	for _, layer := range image.Layers {
+		name := path.Join(blobs, "blobs/sha256", layer.Hex())
+		if file := contents.Files[name]; file == nil || file.Digest != layer.Hex() {
+			return nil, false
+		}
+		names = append(names, name)
+	}
+	return names, true
 }
 
 func readLayer(place string, layer io.Reader, holders []*carried) error {
