@@ -55,6 +55,9 @@ func ReadKey(path string) (*Anchor, error) {
 
 // OfKey is the anchor of a public key; name is what messages call it.
 func OfKey(key crypto.PublicKey, name string) (*Anchor, error) {
+	if err := supported(key); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
 	hint, err := hintOf(key)
 	if err != nil {
 		return nil, err
@@ -175,9 +178,9 @@ func (a *Anchor) explain(entity *bundle.Bundle, failure error) error {
 	case a.key != nil:
 		return ErrChanged
 	}
-	var mismatch *verify.ErrNoMatchingCertificateIdentity
-	if errors.As(failure, &mismatch) {
-		return fmt.Errorf("%w: expected %s", ErrOtherKey, a.told)
+	// The library checks time, certificate and identity before the signature, and gives only its own text to tell them by.
+	if strings.Contains(failure.Error(), "failed to verify signature") {
+		return ErrChanged
 	}
-	return fmt.Errorf("%w: %w", ErrChanged, failure)
+	return fmt.Errorf("%w: expected %s: %w", ErrOtherKey, a.told, failure)
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -86,6 +85,9 @@ func ReadKeypair(text, password []byte) (*Keypair, error) {
 }
 
 func keypairOf(signer crypto.Signer) (*Keypair, error) {
+	if err := supported(signer.Public()); err != nil {
+		return nil, err
+	}
 	details, err := signature.GetDefaultAlgorithmDetails(signer.Public())
 	if err != nil {
 		return nil, fmt.Errorf("keys of this kind are not supported: %w", err)
@@ -95,6 +97,15 @@ func keypairOf(signer crypto.Signer) (*Keypair, error) {
 		return nil, err
 	}
 	return &Keypair{private: signer, details: details, hint: hint}, nil
+}
+
+// supported refuses Ed25519: sigstore's tools do not agree on which of its two forms signs a file.
+func supported(key crypto.PublicKey) error {
+	switch key.(type) {
+	case *ecdsa.PublicKey, *rsa.PublicKey:
+		return nil
+	}
+	return fmt.Errorf("expected a key for ECDSA or RSA, got %T", key)
 }
 
 // hintOf names a public key as cosign does in its bundles.
@@ -125,8 +136,6 @@ func (k *Keypair) GetKeyAlgorithm() string {
 		return "ECDSA"
 	case *rsa.PublicKey:
 		return "RSA"
-	case ed25519.PublicKey:
-		return "ED25519"
 	}
 	return ""
 }
