@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -56,6 +56,23 @@ class Taken:
     failures: tuple[Failure, ...]
 
 
+def all_of(parts: Mapping[str, Callable[[], list[Measure]]]) -> Taken:
+    """Take the measures of each part; what fails leaves the others as they are.
+
+    Args:
+        parts: By what messages call them.
+    """
+    measures: list[Measure] = []
+    failures: list[Failure] = []
+    for name, part in parts.items():
+        try:
+            measures += part()
+        except CowabungaError as error:
+            console.show_error(error)
+            failures.append(Failure(name, error))
+    return Taken(tuple(measures), tuple(failures))
+
+
 def take(plan: Plan, launcher: Launcher, cache: Path) -> Taken:
     """Take all measures of a plan; what fails leaves the others as they are.
 
@@ -67,8 +84,6 @@ def take(plan: Plan, launcher: Launcher, cache: Path) -> Taken:
     Raises:
         CowabungaError: Even the first build failed, so nothing can be measured.
     """
-    measures: list[Measure] = []
-    failures: list[Failure] = []
     with tempfile.TemporaryDirectory(prefix="cowabunga-bench-") as folder:
         output = Path(folder)
         with console.step("building all services once, so that all is in the cache", "bench-warm"):
@@ -82,14 +97,9 @@ def take(plan: Plan, launcher: Launcher, cache: Path) -> Taken:
             parts["package"] = lambda: [package(launcher, output)]
         if plan.cold:
             parts["cold build-all"] = lambda: [cold(launcher, output, cache)]
-        for name, part in parts.items():
-            try:
-                measures += part()
-            except CowabungaError as error:
-                console.show_error(error)
-                failures.append(Failure(name, error))
+        taken = all_of(parts)
     groups = get_args(Group)
-    return Taken(tuple(sorted(measures, key=lambda measure: groups.index(measure.group))), tuple(failures))
+    return Taken(tuple(sorted(taken.measures, key=lambda measure: groups.index(measure.group))), taken.failures)
 
 
 def unchanged(launcher: Launcher, output: Path, repeats: int) -> Measure:

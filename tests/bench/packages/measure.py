@@ -13,11 +13,10 @@ from typing import Any
 
 from bench import sandbox
 from bench.launcher import Launcher
-from bench.measure import Failure, Taken, repeat
+from bench.measure import Taken, all_of, repeat
 from bench.packages import SERVICE
 from bench.report import Measure
 from cowabunga import console
-from cowabunga.errors import CowabungaError
 
 # A new version of a service, without new weights.
 DELTA_GOAL_BYTES = 5_000_000
@@ -43,21 +42,13 @@ def take(plan: Plan, launcher: Launcher) -> Taken:
         plan: What is to be measured.
         launcher: Of the checkout that is measured.
     """
-    measures: list[Measure] = []
-    failures: list[Failure] = []
     with tempfile.TemporaryDirectory(prefix="cowabunga-bench-") as folder:
         output = Path(folder)
         parts: dict[str, Callable[[], list[Measure]]] = {
             "sizes and times": lambda: packages(plan, launcher, output),
             "a new version": lambda: [delta(launcher, output, plan.repeats)],
         }
-        for name, part in parts.items():
-            try:
-                measures += part()
-            except CowabungaError as error:
-                console.show_error(error)
-                failures.append(Failure(name, error))
-    return Taken(tuple(measures), tuple(failures))
+        return all_of(parts)
 
 
 def packages(plan: Plan, launcher: Launcher, output: Path) -> list[Measure]:

@@ -12,11 +12,10 @@ from pathlib import Path
 
 from bench import sandbox
 from bench.launcher import Launcher
-from bench.measure import UNCHANGED_GOAL_SECONDS, Failure, Taken, repeat
+from bench.measure import UNCHANGED_GOAL_SECONDS, Taken, all_of, repeat
 from bench.pipeline import SERVICE, predecessor
 from bench.report import Measure
 from cowabunga import console
-from cowabunga.errors import CowabungaError
 from shared.vulnerabilities import Advisory, build
 
 LOAD_GOAL_SECONDS = 3
@@ -82,8 +81,6 @@ def take(plan: Plan, launcher: Launcher, cache: Path) -> Taken:
         launcher: Of the checkout that is measured.
         cache: The launcher's cache.
     """
-    measures: list[Measure] = []
-    failures: list[Failure] = []
     with tempfile.TemporaryDirectory(prefix="cowabunga-bench-") as folder:
         output = Path(folder)
         with console.step("making a vulnerability database", "bench-database"):
@@ -97,13 +94,8 @@ def take(plan: Plan, launcher: Launcher, cache: Path) -> Taken:
             parts["the predecessor's way"] = lambda: beside(launcher, output, plan.repeats)
         if plan.cold:
             parts["cold runs"] = lambda: cold(wanted, launcher, output, cache)
-        for name, part in parts.items():
-            try:
-                measures += part()
-            except CowabungaError as error:
-                console.show_error(error)
-                failures.append(Failure(name, error))
-    return Taken(tuple(sorted(measures, key=lambda measure: measure.group != "cold")), tuple(failures))
+        taken = all_of(parts)
+    return Taken(tuple(sorted(taken.measures, key=lambda measure: measure.group != "cold")), taken.failures)
 
 
 def loading(launcher: Launcher, repeats: int) -> Measure:
