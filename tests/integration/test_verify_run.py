@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import Run
+from harness import CHECKOUT, Run
 
 from cowabunga import gotools
 from cowabungaai.provenance import SUFFIX, Digested
@@ -313,3 +314,11 @@ def test_an_archive_that_unpacks_to_far_more_is_not_unpacked(shipped: Shipped, t
     assert target.stat().st_size < 1_000_000
     found, printed = shipped.verify(target)
     assert (found, "times its size" in printed) == (22, True)
+
+
+def test_help_and_documentation_have_the_same_exit_codes(shipped: Shipped) -> None:
+    told = shipped.workshop.run(shipped.workshop.courier, "verify", "--help").stdout
+    helped = re.findall(r"^ +(\d+)  (?:([a-z-]+): )?(.+)$", told, re.MULTILINE)
+    page = (CHECKOUT / "docs/verifying.md").read_text()
+    documented = re.findall(r"^\| (\d+) \| ([a-z-]*) ?\| (.+) \|$", page, re.MULTILINE)
+    assert documented == helped
