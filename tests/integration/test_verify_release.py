@@ -206,7 +206,7 @@ def test_changes_inside_a_bundle_are_told(release: Release) -> None:
         (23, "nothing in the bundle refers to it", {**whole, "blobs/sha256/more": b"more"}),
         (23, "is missing", {name: content for name, content in whole.items() if name != largest}),
         (12, "its SHA-256 is", {**whole, definition: whole[definition].replace(b"for tests", b"for nobody")}),
-        (10, "does not name one manifest", {**whole, "index.json": b'{"manifests": []}'}),
+        (10, "names 0 manifests", {**whole, "index.json": b'{"manifests": []}'}),
     ):
         packed(release.bundle, files)
         found, printed = release.verify(release.bundle)

@@ -6,10 +6,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"path"
 	"runtime"
 	"strings"
@@ -18,7 +16,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
 
@@ -229,29 +226,4 @@ func (r *registry) again(ctx context.Context, wanted map[string]bool, visit stre
 		}
 	}
 	return nil
-}
-
-// whole ends a blob that is not what its digest says like one that is, so that it is told of as a fault, with all others:
-// the library fails at the end of such a blob.
-type whole struct {
-	source io.Reader
-	ended  bool
-}
-
-func (w *whole) Read(buffer []byte) (int, error) {
-	count, err := w.source.Read(buffer)
-	if err != nil && !errors.Is(err, io.EOF) && mismatch(err) {
-		return count, io.EOF
-	}
-	return count, err
-}
-
-// mismatch tells that what a registry sent is not what was asked for. The library's error has no name outside of it.
-func mismatch(err error) bool {
-	return strings.Contains(err.Error(), "error verifying") || strings.Contains(err.Error(), "does not match requested digest")
-}
-
-func absent(err error) bool {
-	var refused *transport.Error
-	return errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound
 }

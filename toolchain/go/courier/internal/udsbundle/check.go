@@ -21,35 +21,6 @@ import (
 	"toolchain/courier/internal/zarfpackage"
 )
 
-const (
-	definitionName = "uds-bundle.yaml"
-	bareName       = "uds-bundle.yaml.sig"
-	indexName      = "index.json"
-	layoutName     = "oci-layout"
-	blobsFolder    = "blobs/sha256/"
-	titled         = "org.opencontainers.image.title"
-	maxPackages    = 1000
-)
-
-type definition struct {
-	Kind     string `yaml:"kind"`
-	Metadata struct {
-		Name         string `yaml:"name"`
-		Version      string `yaml:"version"`
-		Architecture string `yaml:"architecture"`
-	} `yaml:"metadata"`
-	Build struct {
-		Architecture string `yaml:"architecture"`
-	} `yaml:"build"`
-	Packages []packaged `yaml:"packages"`
-}
-
-type packaged struct {
-	Name     string   `yaml:"name"`
-	Ref      string   `yaml:"ref"`
-	Optional []string `yaml:"optionalComponents"`
-}
-
 // Facts are what a bundle says of itself, once it is known to be whole.
 type Facts struct {
 	// Archive is the name that the bundle's file should have.
@@ -118,8 +89,11 @@ func (b *bundle) blobs() {
 // root reads the bundle's own manifest and its uds-bundle.yaml.
 func (b *bundle) root() (*oci.Manifest, *definition, error) {
 	index := oci.Manifest{}
-	if err := json.Unmarshal(b.contents.Text(indexName), &index); err != nil || len(index.Manifests) != 1 {
-		return nil, nil, fmt.Errorf("its index.json does not name one manifest: %w", err)
+	if err := json.Unmarshal(b.contents.Text(indexName), &index); err != nil {
+		return nil, nil, fmt.Errorf("its index.json is not readable: %w", err)
+	}
+	if len(index.Manifests) != 1 {
+		return nil, nil, fmt.Errorf("its index.json names %d manifests, expected one", len(index.Manifests))
 	}
 	root, err := b.manifest(index.Manifests[0])
 	if err != nil {
@@ -135,8 +109,11 @@ func (b *bundle) root() (*oci.Manifest, *definition, error) {
 			break
 		}
 		described := &definition{}
-		if err := yaml.Unmarshal(file.Text, described); err != nil || described.Kind != "UDSBundle" {
+		if err := yaml.Unmarshal(file.Text, described); err != nil {
 			return nil, nil, fmt.Errorf("its %s is not readable: %w", definitionName, err)
+		}
+		if described.Kind != "UDSBundle" {
+			return nil, nil, fmt.Errorf("its %s is of kind %q, expected UDSBundle", definitionName, described.Kind)
 		}
 		b.facts.Root = file.Digest
 		return root, described, nil
