@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from harness import CHECKOUT, Run
 
 from cowabunga import gotools
 from cowabungaai.provenance import SUFFIX, Digested
 from shared.registries import running_registry
-from shared.shipped import Key, Workshop, image, model_image, packed, read_layout, unpacked
+from shared.shipped import PASSWORD, Key, Workshop, image, model_image, packed, read_layout, unpacked
 
 REFERENCE = "ghcr.io/cowabungaai/demo:0.1.0"
 WEIGHTS, OTHERS = b"GGUF" + bytes(range(256)) * 50, b"GGUF" + bytes(reversed(range(256))) * 50
@@ -80,6 +81,29 @@ def test_what_is_whole_passes_through_the_launcher(cowabunga: Run, shipped: Ship
 
 def test_zarf_itself_accepts_what_is_signed(shipped: Shipped) -> None:
     shipped.workshop.run(shipped.workshop.zarf, "package", "verify", shipped.file, "--key", shipped.key.public)
+
+
+def test_signing_a_package_later_changes_nothing_but_its_record(shipped: Shipped, tmp_path: Path) -> None:
+    workshop = shipped.workshop
+    plain = workshop.package(tmp_path, {REFERENCE: SERVICE}, key=None)
+    signing = ("--signing-key", shipped.key.private, "--signing-key-pass", PASSWORD, "-o", tmp_path / "signed")
+    workshop.run(workshop.zarf, "package", "sign", plain, *signing)
+    before, after = unpacked(plain), unpacked(tmp_path / "signed" / plain.name)
+    assert after.keys() - before.keys() == {"zarf.bundle.sig"}
+    assert {name for name in before if before[name] != after[name]} == {"zarf.yaml"}
+    old, new = (yaml.safe_load(files["zarf.yaml"]) for files in (before, after))
+    assert {name for name in new if new[name] != old[name]} == {"build"}
+
+
+def test_cosign_accepts_what_courier_signs(shipped: Shipped, tmp_path: Path) -> None:
+    """zarf verifies by cosign's own code: `cosign verify-blob --key --bundle --insecure-ignore-tlog`."""
+    run, zarf, files = shipped.workshop.run, shipped.workshop.zarf, unpacked(shipped.file)
+    definition, bundle = tmp_path / "zarf.yaml", tmp_path / "zarf.yaml.sigstore.json"
+    definition.write_bytes(files["zarf.yaml"])
+    run(shipped.workshop.courier, "sign", definition, "--key", shipped.key.private)
+    target = packed(tmp_path / shipped.file.name, {**files, "zarf.bundle.sig": bundle.read_bytes()})
+    run(zarf, "package", "verify", target, "--key", shipped.key.public)
+    run(zarf, "package", "verify", target, "--key", shipped.other.public, code=1)
 
 
 def test_json_names_each_check(shipped: Shipped) -> None:
