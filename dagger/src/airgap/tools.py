@@ -28,7 +28,10 @@ def output(*command: str | Path, cwd: Path | None = None, text: str | None = Non
         ProofError: It failed.
     """
     words = [str(word) for word in command]
-    ended = subprocess.run(words, cwd=cwd, input=text, capture_output=True, text=True, check=False)
+    try:
+        ended = subprocess.run(words, cwd=cwd, input=text, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise ProofError(f"{words[0]} is not on PATH") from error
     if ended.returncode:
         said = "\n".join((ended.stderr or ended.stdout).strip().splitlines()[-LAST_LINES:])
         raise ProofError(f"{' '.join(words[:4])} ended with exit code {ended.returncode}: {said}")

@@ -60,7 +60,7 @@ async def prove(project: Project, bundle: dagger.File, suite: dagger.Directory) 
     Raises:
         ProofError: The proof itself could not run.
     """
-    container = with_debian(dag.container().from_(BUILD_IMAGE), "crun", "iproute2", "zstd")
+    container = with_debian(dag.container().from_(BUILD_IMAGE), "crun", "iproute2", "mount", "zstd")
     for tool in TOOLS:
         container = container.with_mounted_file(f"/usr/local/bin/{tool}", await go_tool(project.source, tool))
     packages = packages_stage(project.source, suite.file("requirements.lock"))
