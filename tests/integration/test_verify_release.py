@@ -71,7 +71,9 @@ def made(dagger: Run, tmp_path_factory: pytest.TempPathFactory) -> Release:
         content = image(reference, {"app/main.py": name.encode() * 100})
         file = workshop.package(folder / name, {reference: content}, key=key, name=f"cowabungaai-{name}")
         place = Path(shutil.move(file, release / "packages" / file.name))
-        listed.append({"name": f"cowabungaai-{name}", "path": str(place.parent), "ref": "0.1.0"})
+        # UDS takes a signed package only with its key, and checks it again where the bundle is deployed.
+        public = {"publicKey": key.public.read_text()}
+        listed.append({"name": f"cowabungaai-{name}", "path": str(place.parent), "ref": "0.1.0", **public})
     about = {"name": "cowabungaai-dev", "version": "0.1.0", "architecture": "amd64", "description": "for tests"}
     described = {"kind": "UDSBundle", "metadata": about, "packages": listed}
     (folder / "bundle").mkdir()
@@ -190,6 +192,7 @@ def test_a_bundle_alone_needs_its_provenance_which_signs_it(release: Release, tm
     alone = Path(shutil.copy(release.bundle, tmp_path))
     code, printed = release.verify(alone)
     assert (code, "it has no signature" in printed) == (13, True)
+    assert not any(b"uds-bundle.yaml.sig" in content for content in unpacked(alone).values()), "UDS keeps one now"
 
 
 def blob_with(files: dict[str, bytes], text: bytes) -> str:
@@ -204,7 +207,7 @@ def test_changes_inside_a_bundle_are_told(release: Release) -> None:
     for code, told, files in (
         (12, "its SHA-256 is", {**whole, largest: b"x" + whole[largest][1:]}),
         (23, "nothing in the bundle refers to it", {**whole, "blobs/sha256/more": b"more"}),
-        (23, "is missing", {name: content for name, content in whole.items() if name != largest}),
+        (19, "sboms.tar: it is missing", {name: content for name, content in whole.items() if name != largest}),
         (12, "its SHA-256 is", {**whole, definition: whole[definition].replace(b"for tests", b"for nobody")}),
         (10, "names 0 manifests", {**whole, "index.json": b'{"manifests": []}'}),
     ):

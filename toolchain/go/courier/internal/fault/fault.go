@@ -29,8 +29,8 @@ var (
 	Unsigned   = &Kind{13, "unsigned", "there is no signature"}
 	OtherKey   = &Kind{14, "other-key", "signed by another key or identity"}
 	NoSBOM     = &Kind{19, "no-sbom", "an image without a bill of materials, or with that of another image"}
-	Contents   = &Kind{23, "contents", "a file or blob is missing, or one is there that nothing lists"}
 	Changed    = &Kind{15, "changed", "changed after it was signed"}
+	Contents   = &Kind{23, "contents", "a file or blob is missing, or one is there that nothing lists"}
 	NoOrigin   = &Kind{20, "no-provenance", "there is no provenance"}
 	Origin     = &Kind{21, "provenance", "the provenance is not about this file"}
 )
@@ -38,7 +38,7 @@ var (
 // Kinds lists all, by what decides first.
 func Kinds() []*Kind {
 	return []*Kind{
-		Unsafe, Truncated, Unreadable, Weights, Image, Corrupt, Name, Unsigned, OtherKey, NoSBOM, Contents, Changed, NoOrigin,
+		Unsafe, Truncated, Unreadable, Weights, Image, Corrupt, Name, Unsigned, OtherKey, NoSBOM, Changed, Contents, NoOrigin,
 		Origin,
 	}
 }

@@ -104,6 +104,10 @@ func provenance(subject *Subject, anchor *trust.Anchor, signed []byte, file stri
 	if wrong != nil {
 		faults = append(faults, wrong)
 	}
+	if file != "" && file != subject.Archive || wrong != nil && wrong.Kind == fault.Name {
+		// It is about something else, which holds other things.
+		return "", faults
+	}
 	return "by " + statement.Predicate.RunDetails.Builder.ID, append(faults, inputs(subject, statement)...)
 }
 

@@ -55,12 +55,12 @@ func (j *job) release(ctx context.Context, place string, folder *stream.Folder) 
 		return nil, err
 	}
 	result.Add("signature", "by "+j.anchor.String(), j.sealed(text, seal)...)
-	lines, broken := parseSums(text)
-	if broken != nil {
-		result.Add("checksums", "", broken)
+	lines, wrong := parseSums(text)
+	if wrong != nil {
+		result.Add("checksums", "", wrong)
 		return result, nil
 	}
-	found := map[string]string{}
+	found, broken := map[string]string{}, map[string]bool{}
 	var lock sync.Mutex
 	err = folder.Each(ctx, runtime.NumCPU(), func(name string) bool { return !archived(name) }, func(entry stream.Entry, data io.Reader) error {
 		hasher := stream.NewHasher()
@@ -83,9 +83,10 @@ func (j *job) release(ctx context.Context, place string, folder *stream.Folder) 
 			return nil, err
 		}
 		found[entry.Name] = digest
+		broken[entry.Name] = len(part.Faults()) > 0
 		result.Parts = append(result.Parts, part)
 	}
-	result.Add("checksums", fmt.Sprintf("%d files", len(lines)), compareSums(lines, found)...)
+	result.Add("checksums", fmt.Sprintf("%d files", len(lines)), compareSums(lines, found, broken)...)
 	return result, nil
 }
 
@@ -143,19 +144,15 @@ func parseSums(text []byte) (map[string]string, *fault.Fault) {
 	return lines, nil
 }
 
-func compareSums(lines, found map[string]string) (faults []*fault.Fault) {
+// compareSums leaves out what is told of in more detail already, since it is broken in itself.
+func compareSums(lines, found map[string]string, broken map[string]bool) (faults []*fault.Fault) {
 	for _, name := range slices.Sorted(maps.Keys(lines)) {
 		digest, there := found[name]
 		switch {
 		case !there:
 			faults = append(faults, fault.New(fault.Contents, name, "it is missing"))
-		case digest != lines[name]:
-			kind := fault.Corrupt
-			if archived(name) {
-				// What is wrong inside says more.
-				kind = fault.Changed
-			}
-			faults = append(faults, fault.New(kind, name, "its SHA-256 is %s; %s says %s", digest, Checksums, lines[name]))
+		case digest != lines[name] && !broken[name]:
+			faults = append(faults, fault.New(fault.Corrupt, name, "its SHA-256 is %s; %s says %s", digest, Checksums, lines[name]))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(found)) {
