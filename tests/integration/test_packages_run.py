@@ -64,7 +64,7 @@ def test_a_package_with_weights_brings_them_as_an_image_of_their_own(dagger: Run
     model = tmp_path / "model"
     model.mkdir()
     (model / "weights.gguf").write_bytes(b"GGUF" + bytes(1000))
-    brought = ("--model", model, "--model-id", "Mine 1", "--model-licence", "MIT")
+    brought = ("--model", model, "--model-id", "Mine.1", "--model-licence", "MIT")
     service = ("--service", "whisper")
     found = members(make(dagger, tmp_path / "with.tar.zst", *service, *brought))
     package = yaml.safe_load(found["zarf.yaml"])

@@ -77,10 +77,10 @@ async def zarf_package(project: Project, name: str, wanted: Wanted) -> Packaged:
     packaged = packaged_names(await source.glob("packages/*/zarf.yaml"))
     if name not in packaged:
         raise BuildError(f"service {name!r} has no packages/{name}/zarf.yaml; those that have: {', '.join(packaged)}")
-    await check_room(spec, wanted.flavor)
-    image = await build(project, name, wanted.flavor, base=wanted.base)
     described = await source.file(f"packages/{name}/zarf.yaml").contents()
     weights = await _weights(project, spec, described, wanted)
+    await check_room(spec, wanted.flavor)
+    image = await build(project, name, wanted.flavor, base=wanted.base)
     image_file = await archive(project, image)
     version = tag_of(await version_of(source, name), wanted.flavor)
     described = with_values(
@@ -117,7 +117,8 @@ async def zarf_package(project: Project, name: str, wanted: Wanted) -> Packaged:
         image=facts.image,
         image_digest=facts.digest,
         model=model,
-        budget=spec.image.package_budget(wanted.flavor),
+        # How large a base is that somebody brings is for them to say.
+        budget=None if wanted.base else spec.image.package_budget(wanted.flavor),
     )
     check_package_budget(report)
     return Packaged(file, report)
