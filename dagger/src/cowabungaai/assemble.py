@@ -36,6 +36,7 @@ EXCLUDED = (
     "usr/lib/python3.*/test",
     "usr/lib/python3.*/turtle*",
     "usr/share/bug",
+    "usr/share/doc",
     "usr/share/gcc",
     "usr/share/info",
     "usr/share/lintian",
@@ -115,12 +116,6 @@ def finish(root: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
-    # Licences go where the programs go.
-    for path in [found for found in root.glob("usr/share/doc/*/*") if found.name != "copyright"]:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
     certificates = sorted((root / "usr/share/ca-certificates").rglob("*.crt"))
     bundle = root / "etc/ssl/certs/ca-certificates.crt"
     bundle.parent.mkdir(parents=True, exist_ok=True)
