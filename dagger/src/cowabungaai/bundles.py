@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import dagger
@@ -70,19 +70,19 @@ async def chosen(project: Project, name: str, flavor: str, version: str, only: l
     return Bundle(name, flavor, version, tuple(service for service in services if not only or service in only))
 
 
-async def packages_of(project: Project, bundle: Bundle) -> dict[str, Packaged]:
-    """The packages of a bundle, by their services.
+async def packages_of(project: Project, services: Sequence[str], flavor: str) -> dict[str, Packaged]:
+    """The packages of services, by their names, as a variant has them.
 
     Args:
         project: Sources and catalog.
-        bundle: Which.
+        services: Names.
+        flavor: Of the variant: cpu or gpu.
     """
 
     async def one(name: str) -> Packaged:
-        flavor = definitions.flavor_in(project.catalog.get(name), bundle.flavor)
-        return await zarf_package(project, name, Wanted(flavor))
+        return await zarf_package(project, name, Wanted(definitions.flavor_in(project.catalog.get(name), flavor)))
 
-    return await for_each("package", bundle.services, one)
+    return await for_each("package", services, one)
 
 
 async def uds_bundle(

@@ -11,13 +11,12 @@ from dagger import dag
 from pydantic import BaseModel, ConfigDict
 
 from cowabungaai import bundles, pages, signing
-from cowabungaai.bundle_definition import flavor_in
 from cowabungaai.bundles import Bundle
-from cowabungaai.packages import Packaged, Wanted, packaged_names, zarf_package
+from cowabungaai.packages import Packaged, packaged_names
 from cowabungaai.scan import uploaded
 from cowabungaai.signing import Signature
 from cowabungaai.sources import Project
-from cowabungaai.steps import for_each, step
+from cowabungaai.steps import step
 from cowabungaai.tools import go_tool
 
 # What an operator needs besides: they go along, since nothing can be fetched where they are used.
@@ -84,12 +83,7 @@ async def packages(
     """
     known = packaged_names(await project.source.glob("packages/*/zarf.yaml"))
     needed = {service for bundle in wanted for service in bundle.services}
-    names = sorted({name for name in services if name in known} | needed)
-
-    async def one(name: str) -> Packaged:
-        return await zarf_package(project, name, Wanted(flavor_in(project.catalog.get(name), flavor)))
-
-    return await for_each("package", names, one)
+    return await bundles.packages_of(project, sorted({name for name in services if name in known} | needed), flavor)
 
 
 async def made(

@@ -29,7 +29,7 @@ class Bundling(Publishing):
         """The UDS bundle of packages that are built for it, and uds-config.yaml, with all that can be set in it."""
         project = await self._project()
         chosen = await bundles.chosen(project, name, flavor, version, services)
-        made = await bundles.packages_of(project, chosen)
+        made = await bundles.packages_of(project, chosen.services, chosen.flavor)
         async with step(f"bundle {name}"):
             return await (await bundles.uds_bundle(project, chosen, made)).sync()
 
@@ -47,7 +47,9 @@ class Bundling(Publishing):
         project = await self._project()
         if bundle is None:
             chosen = await bundles.chosen(project, name, "cpu", "", services)
-            made = await bundles.uds_bundle(project, chosen, await bundles.packages_of(project, chosen))
+            made = await bundles.uds_bundle(
+                project, chosen, await bundles.packages_of(project, chosen.services, chosen.flavor)
+            )
             bundle = made.file((await made.glob("*.tar.zst"))[0])
         async with step("airgap-proof"):
             proved = await airgap.prove(project, bundle, suite)
