@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import CHECKOUT, Run
+from harness import Run
 
-from cowabunga import gotools, python_tools
+from cowabunga import gotools
 from shared.archives import oci_archive, tar_of, uds_bundle, zarf_package
 
 PACKAGES = "usr/lib/python3/dist-packages"
@@ -177,17 +177,3 @@ def test_an_interrupted_apply_leaves_nothing(tmp_path: Path) -> None:
             pass
         running.terminate()
     assert (running.returncode, list(out.iterdir())) == (130, [])
-
-
-def test_units() -> None:
-    """The module's own tests of media, deltas and comparisons."""
-    packages = [f"./internal/{name}" for name in ("files", "media", "delta", "difference")]
-    finished = subprocess.run(
-        [python_tools.go(gotools.COMPILER), "test", *packages],
-        cwd=CHECKOUT / "toolchain/go/courier",
-        env={**os.environ, **gotools.PINNED, "CGO_ENABLED": "0"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stdout + finished.stderr

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+
 import dagger
 from dagger import dag
 
@@ -13,6 +16,7 @@ from cowabungaai.images import USER, build_with
 from cowabungaai.models import default_model
 from cowabungaai.pytest_run import REPORT, Ran, arguments
 from cowabungaai.sources import Project
+from cowabungaai.steps import for_each
 from cowabungaai.wheels import (
     BUILD_IMAGE,
     GPU_LOCK,
@@ -92,3 +96,18 @@ async def read_wheels(project: Project, spec: ServiceSpec) -> dagger.Directory:
     lock = await project.source.file(f"services/{spec.name}/{GPU_LOCK}").contents()
     entries, _ = split_lock(lock, spec.test_wheels)
     return downloaded(text_file(entries))
+
+
+async def run_all(project: Project, names: Sequence[str]) -> dict[str, Ran]:
+    """What the unit tests of services found, by their names; failures are in it, too.
+
+    Args:
+        project: Sources and catalog.
+        names: Of the services.
+    """
+
+    async def one(name: str) -> Ran:
+        return await run_tests(project, name)
+
+    # Tests of engines use two processors each, and tests of time need them.
+    return await for_each("test", names, one, max(1, (os.cpu_count() or 1) // 2))

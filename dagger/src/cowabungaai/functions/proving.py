@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import dagger
@@ -20,8 +19,8 @@ from cowabungaai.functions.base import (
     Service,
     Suite,
 )
-from cowabungaai.pytest_run import Ran, failures, joined
-from cowabungaai.steps import for_each, step
+from cowabungaai.pytest_run import failures, joined
+from cowabungaai.steps import step
 from cowabungaai.wheels import SITE
 
 TestFlavor = Annotated[
@@ -46,13 +45,7 @@ class Proving(Base):
     async def test_all(self, exit_code: ExitCode = 1) -> dagger.Directory:
         """Unit tests of all services, a folder for each, and summary.json."""
         project = await self._project()
-
-        async def one(name: str) -> Ran:
-            return await checks.run_tests(project, name)
-
-        # Tests of engines use two processors each, and tests of time need them.
-        at_once = max(1, (os.cpu_count() or 1) // 2)
-        ran = await for_each("test", project.catalog.names, one, at_once)
+        ran = await checks.run_all(project, project.catalog.names)
         if exit_code and (told := failures(ran)):
             raise TestFailureError(f"unit tests failed in the services' images ({SITE}):\n{told}")
         return joined(ran)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import dagger
@@ -28,10 +27,10 @@ from cowabungaai.functions.scanning import (
     scan_settings,
 )
 from cowabungaai.package_report import PackagesReport
-from cowabungaai.pytest_run import Ran, failures, joined
+from cowabungaai.pytest_run import failures, joined
 from cowabungaai.sources import Project
 from cowabungaai.stack import NOT_BACKENDS
-from cowabungaai.steps import for_each, step
+from cowabungaai.steps import step
 from cowabungaai.vulnerability_db import CACHE
 
 
@@ -101,10 +100,7 @@ class Releasing(Building):
 
 
 async def _tests(project: Project, names: list[str]) -> dagger.Directory:
-    async def one(name: str) -> Ran:
-        return await checks.run_tests(project, name)
-
-    ran = await for_each("test", names, one, max(1, (os.cpu_count() or 1) // 2))
+    ran = await checks.run_all(project, names)
     if told := failures(ran):
         raise TestFailureError(f"unit tests failed:\n{told}")
     return joined(ran)
