@@ -43,30 +43,31 @@ def report(catalog: Catalog, service: str, flavor: str = "cpu") -> PackageReport
 
 
 def variants() -> list[tuple[Path, str]]:
-    return [(folder, flavor) for folder in BUNDLES for flavor in yaml.safe_load((folder / "variants.yaml").read_text())]
+    read = {folder: yaml.safe_load((folder / "variants.yaml").read_text()) for folder in BUNDLES}
+    return [(folder, variant) for folder in BUNDLES for variant in read[folder]]
 
 
-def made(folder: Path, flavor: str, catalog: Catalog) -> dict[str, Any]:
-    services = definitions.services_of((folder / "variants.yaml").read_text(), folder.name, flavor, catalog)
-    reports = [report(catalog, service, definitions.flavor_in(catalog.get(service), flavor)) for service in services]
+def made(folder: Path, variant: str, catalog: Catalog) -> dict[str, Any]:
+    services = definitions.services_of((folder / "variants.yaml").read_text(), folder.name, variant, catalog)
+    reports = [report(catalog, service, definitions.flavor_in(catalog.get(service), variant)) for service in services]
     definition = (folder / "uds-bundle.yaml").read_text()
-    return definitions.filled(definition, reports, catalog, name=folder.name, flavor=flavor, version="1.2.3")
+    return definitions.filled(definition, reports, catalog, name=folder.name, variant=variant, version="1.2.3")
 
 
-@pytest.mark.parametrize(("folder", "flavor"), variants(), ids=lambda value: getattr(value, "name", value))
-def test_a_bundle_has_the_packages_that_were_built(folder: Path, flavor: str, catalog: Catalog) -> None:
-    bundle = made(folder, flavor, catalog)
+@pytest.mark.parametrize(("folder", "variant"), variants(), ids=lambda value: getattr(value, "name", value))
+def test_a_bundle_has_the_packages_that_were_built(folder: Path, variant: str, catalog: Catalog) -> None:
+    bundle = made(folder, variant, catalog)
     assert bundle["metadata"]["version"] == "1.2.3"
-    assert bundle["metadata"]["name"] == f"cowabungaai-{folder.name}" + ("-gpu" if flavor == "gpu" else "")
-    services = yaml.safe_load((folder / "variants.yaml").read_text())[flavor]
+    assert bundle["metadata"]["name"] == f"cowabungaai-{folder.name}" + ("" if variant == "cpu" else f"-{variant}")
+    services = yaml.safe_load((folder / "variants.yaml").read_text())[variant]
     assert [entry["name"] for entry in bundle["packages"]] == [f"cowabungaai-{service}" for service in services]
     assert {entry["ref"] for entry in bundle["packages"]} == {"9.9.9"}
     assert all(entry["path"].endswith("-9.9.9-upstream.tar.zst") for entry in bundle["packages"])
 
 
-@pytest.mark.parametrize(("folder", "flavor"), variants(), ids=lambda value: getattr(value, "name", value))
-def test_every_variable_has_a_description_and_the_charts_default(folder: Path, flavor: str, catalog: Catalog) -> None:
-    bundle = made(folder, flavor, catalog)
+@pytest.mark.parametrize(("folder", "variant"), variants(), ids=lambda value: getattr(value, "name", value))
+def test_every_variable_has_a_description_and_the_charts_default(folder: Path, variant: str, catalog: Catalog) -> None:
+    bundle = made(folder, variant, catalog)
     variables = definitions.variables_of(bundle)
     assert len({(one["package"], one["name"]) for one in variables}) == len(variables) > 0
     config = yaml.safe_load(definitions.config_for(bundle))["variables"]
@@ -126,4 +127,4 @@ def test_wrong_variants_are_told(variants: str, message: str, catalog: Catalog) 
 def test_a_package_that_the_definition_lacks_is_told(catalog: Catalog) -> None:
     definition = (ROOT / "bundles/dev/uds-bundle.yaml").read_text()
     with pytest.raises(BuildError, match="has no package cowabungaai-whisper"):
-        definitions.filled(definition, [report(catalog, "whisper")], catalog, name="dev", flavor="cpu", version="1")
+        definitions.filled(definition, [report(catalog, "whisper")], catalog, name="dev", variant="cpu", version="1")

@@ -20,13 +20,13 @@ PACKAGES = "packages"
 PREFIX = "cowabungaai-"
 
 
-def services_of(variants: str, name: str, flavor: str, catalog: Catalog) -> list[str]:
+def services_of(variants: str, name: str, variant: str, catalog: Catalog) -> list[str]:
     """The services of a bundle's variant, in the order in which they are deployed.
 
     Args:
         variants: The content of variants.yaml.
         name: Of the bundle.
-        flavor: cpu or gpu.
+        variant: Of it, such as cpu or gpu.
         catalog: All services.
 
     Raises:
@@ -36,26 +36,26 @@ def services_of(variants: str, name: str, flavor: str, catalog: Catalog) -> list
     known = yaml.safe_load(variants)
     if not isinstance(known, dict) or not all(isinstance(value, list) for value in known.values()):
         raise BuildError(f"{file}: expected a list of services for each variant")
-    if flavor not in known:
-        raise BuildError(f"bundle {name!r} has no variant {flavor!r}; it has: {', '.join(known)} ({file})")
+    if variant not in known:
+        raise BuildError(f"bundle {name!r} has no variant {variant!r}; it has: {', '.join(known)} ({file})")
     names = {spec.name for spec in catalog}
-    if wrong := [service for service in known[flavor] if service not in names]:
+    if wrong := [service for service in known[variant] if service not in names]:
         raise BuildError(f"{file}: {wrong[0]!r} is no service; services are: {', '.join(sorted(names))}")
-    return list(known[flavor])
+    return list(known[variant])
 
 
-def flavor_in(spec: ServiceSpec, flavor: str) -> str:
-    """The flavor of a service's package in a variant: the variant's own where the service has it, else the one it has.
+def flavor_in(spec: ServiceSpec, variant: str) -> str:
+    """The flavor of a service's package in a variant: the one of its name where the service has it, else its first.
 
     Args:
         spec: The service.
-        flavor: Of the variant.
+        variant: Of a bundle.
     """
-    return flavor if flavor in spec.flavors else spec.flavors[0]
+    return variant if variant in spec.flavors else spec.flavors[0]
 
 
 def filled(
-    definition: str, packages: Sequence[PackageReport], catalog: Catalog, *, name: str, flavor: str, version: str
+    definition: str, packages: Sequence[PackageReport], catalog: Catalog, *, name: str, variant: str, version: str
 ) -> dict[str, Any]:
     """A bundle's uds-bundle.yaml, with the packages that were built.
 
@@ -64,7 +64,7 @@ def filled(
         packages: In the order in which they are deployed; what the definition names besides is left out.
         catalog: All services.
         name: Of the bundle.
-        flavor: cpu or gpu.
+        variant: Of it, such as cpu or gpu.
         version: Of the bundle.
 
     Raises:
@@ -81,7 +81,7 @@ def filled(
         if catalog.get(package.service).kind == "gateway":
             _connect(entry, package.service, routes(packages, catalog))
         chosen.append(entry)
-    bundle["metadata"]["name"] += "" if flavor == "cpu" else f"-{flavor}"
+    bundle["metadata"]["name"] += "" if variant == "cpu" else f"-{variant}"
     bundle["metadata"]["version"] = version
     bundle["packages"] = chosen
     return dict(bundle)

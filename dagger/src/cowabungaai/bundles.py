@@ -35,24 +35,24 @@ class Bundle:
 
     Attributes:
         name: Its folder.
-        flavor: The variant: cpu or gpu.
+        variant: Of its variants.yaml, such as cpu or gpu.
         version: Of the bundle.
         services: That it has, in the order in which they are deployed.
     """
 
     name: str
-    flavor: str
+    variant: str
     version: str
     services: tuple[str, ...]
 
 
-async def chosen(project: Project, name: str, flavor: str, version: str, only: list[str] | None = None) -> Bundle:
+async def chosen(project: Project, name: str, variant: str, version: str, only: list[str] | None = None) -> Bundle:
     """A bundle by its name.
 
     Args:
         project: Sources and catalog.
         name: Its folder below bundles/.
-        flavor: The variant: cpu or gpu.
+        variant: Of its variants.yaml, such as cpu or gpu.
         version: Of the bundle; the gateway's where it is empty.
         only: Of its services.
 
@@ -63,24 +63,24 @@ async def chosen(project: Project, name: str, flavor: str, version: str, only: l
     if name not in known:
         raise BuildError(f"no bundle is named {name!r}; the bundles are: {', '.join(known)}")
     variants = await project.source.file(f"{FOLDER}/{name}/{VARIANTS}").contents()
-    services = definitions.services_of(variants, name, flavor, project.catalog)
+    services = definitions.services_of(variants, name, variant, project.catalog)
     if missing := [service for service in only or [] if service not in services]:
-        raise BuildError(f"bundle {name!r} ({flavor}) has no service {missing[0]!r}; it has: {', '.join(services)}")
+        raise BuildError(f"bundle {name!r} ({variant}) has no service {missing[0]!r}; it has: {', '.join(services)}")
     version = version or await version_of(project.source, gateway_of(project).name)
-    return Bundle(name, flavor, version, tuple(service for service in services if not only or service in only))
+    return Bundle(name, variant, version, tuple(service for service in services if not only or service in only))
 
 
-async def packages_of(project: Project, services: Sequence[str], flavor: str) -> dict[str, Packaged]:
+async def packages_of(project: Project, services: Sequence[str], variant: str) -> dict[str, Packaged]:
     """The packages of services, by their names, as a variant has them.
 
     Args:
         project: Sources and catalog.
         services: Names.
-        flavor: Of the variant: cpu or gpu.
+        variant: Such as cpu or gpu; see bundle_definition.flavor_in.
     """
 
     async def one(name: str) -> Packaged:
-        return await zarf_package(project, name, Wanted(definitions.flavor_in(project.catalog.get(name), flavor)))
+        return await zarf_package(project, name, Wanted(definitions.flavor_in(project.catalog.get(name), variant)))
 
     return await for_each("package", services, one)
 
@@ -102,7 +102,7 @@ async def uds_bundle(
     definition = await project.source.file(f"{FOLDER}/{bundle.name}/{DEFINITION}").contents()
     reports = [packages[service].report for service in bundle.services]
     filled = definitions.filled(
-        definition, reports, project.catalog, name=bundle.name, flavor=bundle.flavor, version=bundle.version
+        definition, reports, project.catalog, name=bundle.name, variant=bundle.variant, version=bundle.version
     )
     if public_key:
         filled["packages"] = [{**entry, "publicKey": public_key} for entry in filled["packages"]]

@@ -53,7 +53,7 @@ def test_all_measures_are_taken_in_the_order_of_the_page(pretended: Launcher, ca
         ("image.repeater", 1),
         ("package.repeater", 1),
     ]
-    assert [item.limit for item in found] == [None, None, None, 90e6, 60e6, 25e6]
+    assert [item.limit for item in found] == [None, None, None, 90e6, 60e6, 20e6]
     assert found[-1].samples == (1000,)
 
 
