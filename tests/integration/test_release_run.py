@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A release in one call: what comes out is whole, signed and proved, and what it tells operators to do works."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from harness import Run
+
+from cowabunga import gotools
+from shared.vulnerabilities import Advisory, build
+
+pytestmark = pytest.mark.slow
+PASSWORD = "of-this-test"  # noqa: S105 - of a key that is made here
+# What the database must know of, for a scan to mean anything; no image has any of it.
+ELSEWHERE = [Advisory("CVE-2099-0002", "nginx", "99.0-1"), Advisory("CVE-2099-0003", "no-such", "1.0", "PyPI", "LOW")]
+SERVICES = ("repeater", "api")
+
+
+@dataclass(frozen=True)
+class Released:
+    """A release, and the public key that an operator has."""
+
+    folder: Path
+    public: Path
+
+
+@pytest.fixture(scope="module")
+def released(dagger: Run, tmp_path_factory: pytest.TempPathFactory) -> Released:
+    """The small bundle, released as a whole."""
+    folder = tmp_path_factory.mktemp("release")
+    courier = gotools.ensure("courier") / "courier"
+    environment = {**os.environ, "COSIGN_PASSWORD": PASSWORD}
+    private, public = folder / "cosign.key", folder / "cosign.pub"
+    making = [courier, "keygen", "--private", private, "--public", public]
+    subprocess.run(making, env=environment, check=True, capture_output=True)
+    (folder / "database").mkdir()
+    database = build(folder / "database", ELSEWHERE)
+    chosen = [option for service in SERVICES for option in ("--services", service)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COSIGN_PASSWORD", PASSWORD)
+        finished = dagger(
+            "call",
+            "release",
+            *chosen,
+            *("--bundle", "dev", "--version", "1.2.3", "--db", database),
+            *("--key", f"file:{private}", "--key-password", "env:COSIGN_PASSWORD"),
+            *("export", "--path", folder / "dist"),
+        )
+    assert finished.returncode == 0, finished.stderr
+    assert PASSWORD not in finished.stderr + finished.stdout
+    return Released(folder / "dist", public)
+
+
+def test_all_of_it_verifies_as_the_instructions_say(released: Released) -> None:
+    told = (released.folder / "INSTALL.md").read_text()
+    assert "tools/courier verify . --key cosign.pub" in told
+    command = ["tools/courier", "verify", ".", "--key", released.public, "--json"]
+    finished = subprocess.run(command, cwd=released.folder, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+
+
+def test_it_holds_all_that_an_enclave_needs(released: Released) -> None:
+    folder = released.folder
+    assert {path.name for path in (folder / "tools").iterdir()} == {"courier", "uds", "zarf"}
+    assert len(list((folder / "packages").glob("zarf-package-cowabungaai-*.tar.zst"))) == len(SERVICES)
+    (bundle,) = (folder / "bundles").glob("*.tar.zst")
+    assert bundle.name == "uds-bundle-cowabungaai-dev-amd64-1.2.3.tar.zst"
+    assert (folder / "bundles/dev-uds-config.yaml").is_file()
+    assert {path.name for path in (folder / "sbom").iterdir()} == {
+        f"{service}.{form}" for service in SERVICES for form in ("spdx.json", "cdx.json")
+    }
+    proof = json.loads((folder / "airgap/proof.json").read_text())
+    assert proof["passed"] is True
+    assert proof["bundle"]["file"] == bundle.name
+    report = json.loads((folder / "report/release-report.json").read_text())
+    assert report["state"] != "failed"
+    assert {one["service"] for one in report["packages"]} == set(SERVICES)
+    for page in ("index.html", "report/index.html", "scan/index.html", "airgap/index.html"):
+        text = (folder / page).read_text()
+        assert 'src="http' not in text, "pages open without a network"
+    index = (folder / "index.html").read_text()
+    assert all(str(path.relative_to(folder)) in index for path in (folder / "packages").iterdir())
+
+
+def test_one_flipped_bit_is_found(released: Released, tmp_path: Path) -> None:
+    (bundle,) = (released.folder / "bundles").glob("*.tar.zst")
+    (tmp_path / "bundles").mkdir()
+    damaged = bytearray(bundle.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (tmp_path / "bundles" / bundle.name).write_bytes(damaged)
+    command = [
+        released.folder / "tools/courier",
+        "verify",
+        tmp_path / "bundles" / bundle.name,
+        "--key",
+        released.public,
+    ]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode not in (0, 1, 2), finished.stdout + finished.stderr
