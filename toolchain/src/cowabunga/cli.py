@@ -15,8 +15,22 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cowabunga import console, courier, dagger, doctor, engine, gotools, images, jobs, models, services, serving
+from cowabunga import (
+    cluster,
+    console,
+    courier,
+    dagger,
+    doctor,
+    engine,
+    gotools,
+    images,
+    jobs,
+    models,
+    services,
+    serving,
+)
 from cowabunga.errors import EngineError, HostError, JobError, UsageError
+from cowabunga.process import run
 
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
@@ -30,6 +44,11 @@ app = typer.Typer(
 engine_app = typer.Typer(help="The engine that runs every build: start, stop, look at it.", no_args_is_help=True)
 images_app = typer.Typer(help="The images made from Debian's packages.", no_args_is_help=True)
 app.add_typer(engine_app, name="engine")
+cluster_app = typer.Typer(
+    help="A Kubernetes cluster of one node, with Zarf and without a network, to try packages and bundles in.",
+    no_args_is_help=True,
+)
+app.add_typer(cluster_app, name="cluster")
 models_app = typer.Typer(help="Models on this machine: fetch, check, add your own.", no_args_is_help=True)
 app.add_typer(images_app, name="images")
 app.add_typer(models_app, name="models")
@@ -205,6 +224,45 @@ def engine_logs(
 def engine_prune() -> None:
     """Stop the engine and remove its cache."""
     console.note(f"freed {engine.prune() / 1e9:.1f} GB")
+
+
+@cluster_app.command("up")
+def cluster_up() -> None:
+    """Start a new, empty cluster; builds Kubernetes first where needed."""
+    cluster.up()
+    console.note("the cluster is ready: ./cowabunga cluster run uds deploy BUNDLE")
+
+
+@cluster_app.command("down")
+def cluster_down() -> None:
+    """Stop the cluster and remove all that is in it."""
+    console.note("the cluster is gone" if cluster.down() else "no cluster was running")
+
+
+@cluster_app.command("status")
+def cluster_status(as_json: Json = False) -> None:
+    """Say whether the cluster runs; exit code 6 where it does not."""
+    state = cluster.status()
+    if as_json:
+        print(json.dumps(state.as_dict(), indent=2))
+    else:
+        console.out.print(f"cluster {'runs' if state.running else 'does not run'}")
+        console.out.print(f"  kubeconfig  {state.kubeconfig}\n  logs        {state.log}")
+    if not state.running:
+        raise typer.Exit(EngineError.exit_code)
+
+
+@cluster_app.command("run", context_settings=PASS_THROUGH)
+def cluster_run(context: typer.Context) -> None:
+    """Run a command where it reaches the cluster; uds, zarf and kubectl are on its PATH, KUBECONFIG is set.
+
+    Such as ./cowabunga cluster run uds deploy dist/uds-bundle-cowabungaai-dev-amd64-0.1.0.tar.zst --confirm
+    """
+    if not context.args or context.args == ["--help"]:
+        print(context.get_help())
+        return
+    command, environment = cluster.inside(context.args)
+    raise typer.Exit(run(command, env=environment))
 
 
 @images_app.command("lock")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -196,6 +197,13 @@ def is_available() -> bool:
     except HostError:
         return False
     return True
+
+
+def remove_remains() -> None:
+    """Remove what our containers leave on the machine, once none runs: control groups, sockets, settings."""
+    remove_control_groups()
+    if not is_available() or not capture(_runc("list", "--quiet"))[1]:
+        shutil.rmtree(run_home(), ignore_errors=True)
 
 
 def remove_control_groups() -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +25,7 @@ from cowabunga.host import (
     require_engine_host,
 )
 from cowabunga.paths import TOOLCHAIN, cache_home, digest_of, logs, run_home
-from cowabunga.process import capture, hint_for, need, run_logged
+from cowabunga.process import hint_for, need, run_logged
 
 ENGINE = "engine"
 REGISTRY = "registry"
@@ -46,7 +44,6 @@ PROGRAMS = {"dagger-engine": "usr/local/bin/dagger-engine", "dagger-init": "usr/
 CNI = "opt/cni/bin"
 STATE = "/var/lib/dagger"
 SOCKETS = "/run/dagger"
-UNPRIVILEGED = 65532
 # Less than this cannot hold a build; the engine would fail in the middle with stranger words.
 MINIMUM_FREE_BYTES = 2_000_000_000
 
@@ -298,7 +295,10 @@ def _start(root: Path, registry_program: Path, wanted: str) -> None:
         started = container.start(_engine_container(root), log)
         network = container.connect(started, log)
         _write_running(Running(wanted, started, network))
-        container.start(_registry_container(registry_program, started), logs() / "registry.log")
+        # Filled anew at every start, within a second, so that no damage lasts.
+        store.remove(registry_storage())
+        contained = registry.contained(REGISTRY, registry_program, registry_storage(), started)
+        container.start(contained, logs() / "registry.log")
         _push_base_images(started)
         _wait_until_it_answers()
     except BaseException:
@@ -349,47 +349,9 @@ def _engine_container(root: Path) -> Container:
     )
 
 
-def _registry_container(program: Path, engine_pid: int) -> Container:
-    root, data = run_home() / "registry-root", registry_storage()
-    store.remove(data)  # Filled anew at every start, within a second, so that no damage lasts.
-    for path in (*(root / name for name in ("proc", "dev", "sys", "run", "tmp", "data", "etc")), data):
-        path.mkdir(parents=True, exist_ok=True)
-    shutil.chown(data, UNPRIVILEGED, UNPRIVILEGED)
-    for name in ("registry", "etc/registry.yml"):
-        (root / name).touch()
-    configuration_file = run_home() / "registry.yml"
-    configuration_file.write_text(
-        json.dumps(
-            {
-                "version": 0.1,
-                "log": {"level": "warn"},
-                "storage": {"filesystem": {"rootdirectory": "/data"}},
-                "http": {"addr": registry.ADDRESS, "secret": secrets.token_hex(32)},
-            }
-        )
-    )
-    return Container(
-        name=REGISTRY,
-        rootfs=root,
-        arguments=["/registry", "serve", "/etc/registry.yml"],
-        mounts=[
-            Mount(program, "/registry"),
-            Mount(configuration_file, "/etc/registry.yml"),
-            Mount(data, "/data", writable=True),
-        ],
-        environment=["OTEL_TRACES_EXPORTER=none"],
-        user=UNPRIVILEGED,
-        network=Path(f"/proc/{engine_pid}/ns/net"),
-    )
-
-
 def _push_base_images(engine_pid: int) -> None:
     references = [f"{images.layout(name)}={tag}" for name in images.BASE_IMAGES for tag in images.load(name).tags]
-
-    code, text = capture(
-        [need("nsenter"), f"--net=/proc/{engine_pid}/ns/net", sys.executable, "-m", "cowabunga.registry", *references],
-        timeout=120,
-    )
+    code, text = registry.fill(engine_pid, references)
     if code != 0:
         if container.pid_of(ENGINE) is None:
             raise _silence("the engine ended right after its start")
@@ -440,8 +402,8 @@ def _stop() -> None:
         container.end_process(known.network_process, "slirp4netns")
     if container.pid_of(ENGINE) is not None:
         raise EngineError("the engine's container does not end", f"Its log: {log_file()}")
-    container.remove_control_groups()
-    store.remove(run_home())
+    (run_home() / "running.json").unlink(missing_ok=True)
+    container.remove_remains()
 
 
 def _running() -> Running | None:

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from cowabunga import console, python_tools, store
-from cowabunga.errors import UsageError
+from cowabunga.errors import MirrorError, UsageError
 from cowabunga.paths import TOOLCHAIN, digest_of, logs
 from cowabunga.process import run_logged
 
@@ -103,6 +105,26 @@ def program(module: Path, name: str) -> Path:
             run_logged(command, logs() / f"build-{name}.log", f"building {name}", env=PINNED, cwd=module)
 
     return store.ensure(f"program-{name}", key, build) / name
+
+
+def module_source(name: str, module: str) -> Path:
+    """Folder of the sources of a module that a tool requires, in the version that its go.mod pins.
+
+    Args:
+        name: Of the tool.
+        module: Path of the module.
+
+    Raises:
+        MirrorError: It could not be fetched.
+    """
+    tool = load(name)
+    command = [str(python_tools.go(tool.compiler)), "mod", "download", "-json", module]
+    finished = subprocess.run(
+        command, cwd=tool.module, env={**os.environ, **PINNED}, capture_output=True, text=True, check=False
+    )
+    if finished.returncode != 0:
+        raise MirrorError(f"Go module {module} could not be fetched: {finished.stdout}{finished.stderr}".strip())
+    return Path(json.loads(finished.stdout)["Dir"])
 
 
 def _build(tool: Tool, target: Path) -> None:

@@ -1,22 +1,80 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pushes OCI layouts into the registry that serves as the engine's mirror of docker.io.
+"""A registry in the network namespace of a container, such as the engine's mirror of docker.io, and how it is filled.
 
-The registry listens on the loopback of the engine's own network namespace, out of the machine's reach, so the launcher
-runs this module inside that namespace: `python -m cowabunga.registry LAYOUT=NAME:TAG ...`.
+It listens on the loopback of that namespace, out of the machine's reach, so the launcher runs this module inside of it:
+`python -m cowabunga.registry LAYOUT=NAME:TAG ...`.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
+import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
 
 from cowabunga import oci
+from cowabunga.container import Container, Mount
 from cowabunga.errors import EngineError
+from cowabunga.paths import run_home
+from cowabunga.process import capture, need
 
 ADDRESS = "127.0.0.1:5000"
+UNPRIVILEGED = 65532
+
+
+def contained(name: str, program: Path, data: Path, pid: int) -> Container:
+    """A registry as a container without any right.
+
+    Args:
+        name: Of the container.
+        program: The registry.
+        data: Folder of what it holds; made where it is missing.
+        pid: A process of the network namespace in which it listens.
+    """
+    root, configuration = run_home() / f"{name}-root", run_home() / f"{name}.yml"
+    for path in (*(root / part for part in ("proc", "dev", "sys", "run", "tmp", "data", "etc")), data):
+        path.mkdir(parents=True, exist_ok=True)
+    shutil.chown(data, UNPRIVILEGED, UNPRIVILEGED)
+    for part in ("registry", "etc/registry.yml"):
+        (root / part).touch()
+    configuration.write_text(
+        json.dumps(
+            {
+                "version": 0.1,
+                "log": {"level": "warn"},
+                "storage": {"filesystem": {"rootdirectory": "/data"}},
+                "http": {"addr": ADDRESS, "secret": secrets.token_hex(32)},
+            }
+        )
+    )
+    return Container(
+        name=name,
+        rootfs=root,
+        arguments=["/registry", "serve", "/etc/registry.yml"],
+        mounts=[
+            Mount(program, "/registry"),
+            Mount(configuration, "/etc/registry.yml"),
+            Mount(data, "/data", writable=True),
+        ],
+        environment=["OTEL_TRACES_EXPORTER=none"],
+        user=UNPRIVILEGED,
+        network=Path(f"/proc/{pid}/ns/net"),
+    )
+
+
+def fill(pid: int, references: Sequence[str]) -> tuple[int, str]:
+    """Push layouts into the registry of a network namespace; exit code and what was said.
+
+    Args:
+        pid: A process of the namespace.
+        references: LAYOUT=NAME:TAG of each.
+    """
+    inside = [need("nsenter"), f"--net=/proc/{pid}/ns/net", sys.executable, "-m", "cowabunga.registry"]
+    return capture([*inside, *references], timeout=120)
 
 
 def push(client: httpx.Client, layout: Path, name: str, tag: str) -> None:
@@ -61,7 +119,7 @@ def main(arguments: list[str]) -> None:
             try:
                 push(client, Path(layout), name, tag)
             except httpx.HTTPError as error:
-                raise EngineError(f"the base image registry refused {reference}: {error}") from error
+                raise EngineError(f"the registry refused {reference}: {error}") from error
 
 
 if __name__ == "__main__":

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator does with a bundle, in a real cluster without a network: install, set, upgrade, go back, remove."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from harness import Run
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="a container with a node in it needs root"),
+]
+NAMESPACE = "cowabungaai"
+OLD, NEW = "1.2.3", "1.2.4"
+MARK = "of another version"
+# What an application does: the official client, with the gateway's address in the cluster.
+ASK = """
+import sys, openai
+client = openai.OpenAI(base_url=sys.argv[1], api_key=sys.argv[2], max_retries=8)
+said = client.chat.completions.create(model="repeater", messages=[{"role": "user", "content": "to be or not to be"}])
+print([model.id for model in client.models.list()], said.choices[0].message.content)
+"""
+Kubectl = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def cluster(cowabunga: Run) -> Iterator[Run]:
+    """Runs a command where it reaches the cluster, which is a new one."""
+    finished = cowabunga("cluster", "up")
+    assert finished.returncode == 0, finished.stderr
+
+    def run(*command: str | Path, **options: Any) -> str:
+        finished = cowabunga("cluster", "run", *command, **options)
+        assert finished.returncode == 0, finished.stdout + finished.stderr
+        said: str = finished.stdout
+        return said
+
+    yield run
+    assert cowabunga("cluster", "down").returncode == 0
+
+
+@pytest.fixture(scope="module")
+def kubectl(cluster: Run) -> Kubectl:
+    """What kubectl tells of things, in the bundle's namespace."""
+
+    def ask(*arguments: str) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(cluster("kubectl", "--namespace", NAMESPACE, *arguments, "--output", "json"))
+        return told
+
+    return ask
+
+
+def bundle(dagger: Run, folder: Path, version: str, *options: str | Path) -> Path:
+    """The small bundle, in a version."""
+    call = ("call", *options, "bundle", "--name", "dev", "--version", version, "export", "--path", folder)
+    finished = dagger(*call)
+    assert finished.returncode == 0, finished.stderr
+    (file,) = folder.glob("*.tar.zst")
+    return file
+
+
+@pytest.fixture(scope="module")
+def old(dagger: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle that is installed first."""
+    return bundle(dagger, tmp_path_factory.mktemp("old"), OLD)
+
+
+def deploy(cluster: Run, file: Path, **settings: dict[str, Any]) -> None:
+    """Deploy a bundle as its instructions say: with the settings that lie beside it, changed."""
+    configuration = yaml.safe_load((file.parent / "uds-config.yaml").read_text())
+    for package, values in settings.items():
+        configuration["variables"][f"cowabungaai-{package}"] |= values
+    chosen = file.parent / "chosen.yaml"
+    chosen.write_text(yaml.safe_dump(configuration))
+    cluster("env", f"UDS_CONFIG={chosen}", "uds", "deploy", file, "--confirm", "--no-progress", "--no-color")
+
+
+def answer(cluster: Run, kubectl: Kubectl) -> str:
+    """What the official client gets, with the key that the chart made."""
+    secret = kubectl("get", "secret", "cowabungaai-api-admin-key")
+    key = base64.b64decode(secret["data"]["admin-key"]).decode()
+    address = kubectl("get", "service", "cowabungaai-api")["spec"]["clusterIP"]
+    return cluster(sys.executable, "-c", ASK, f"http://{address}:8080/openai/v1", key).strip()
+
+
+def images(kubectl: Kubectl) -> dict[str, str]:
+    """Images of the pods that run, by their apps."""
+    pods = kubectl("get", "pods", "--field-selector=status.phase=Running")["items"]
+    return {
+        pod["metadata"]["labels"]["app.kubernetes.io/name"]: pod["status"]["containerStatuses"][0]["imageID"]
+        for pod in pods
+        if "deletionTimestamp" not in pod["metadata"]
+    }
+
+
+def test_it_is_installed_and_answers(cluster: Run, kubectl: Kubectl, old: Path) -> None:
+    deploy(cluster, old)
+    assert answer(cluster, kubectl) == "['repeater'] to be or not to be"
+    for pod in kubectl("get", "pods")["items"]:
+        (container,) = pod["spec"]["containers"]
+        assert container["image"].startswith("127.0.0.1:5000/"), (
+            "Zarf's agent takes images out of the cluster's registry"
+        )
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
+
+
+def test_a_setting_is_changed_and_the_key_stays(cluster: Run, kubectl: Kubectl, old: Path) -> None:
+    before = kubectl("get", "secret", "cowabungaai-api-admin-key")["data"]
+    deploy(cluster, old, repeater={"repeater_replicas": 2})
+    assert kubectl("get", "deployment", "cowabungaai-repeater")["status"]["readyReplicas"] == 2
+    assert kubectl("get", "secret", "cowabungaai-api-admin-key")["data"] == before
+    assert answer(cluster, kubectl) == "['repeater'] to be or not to be"
+
+
+@pytest.fixture
+def new(dagger: Run, sources: Path, tmp_path: Path) -> Path:
+    """The bundle that comes after it: a service has changed."""
+    file = sources / "services/repeater/src/cowabungaai_repeater/__init__.py"
+    file.write_text(f"{file.read_text()}\n# {MARK}\n")
+    return bundle(dagger, tmp_path / "new", NEW, "--source", sources)
+
+
+def test_it_is_upgraded_and_taken_back(cluster: Run, kubectl: Kubectl, old: Path, new: Path) -> None:
+    first = images(kubectl)
+    deploy(cluster, new)
+    second = images(kubectl)
+    assert (second["repeater"] == first["repeater"], second["api"]) == (False, first["api"])
+    assert answer(cluster, kubectl) == "['repeater'] to be or not to be"
+    deploy(cluster, old)
+    assert images(kubectl) == first
+    assert answer(cluster, kubectl) == "['repeater'] to be or not to be"
+
+
+def test_it_is_removed_but_for_its_keys(cluster: Run, kubectl: Kubectl, old: Path) -> None:
+    cluster("uds", "remove", old, "--confirm", "--no-progress", "--no-color")
+    assert kubectl("get", "deployments")["items"] == []
+    assert kubectl("get", "secret", "cowabungaai-api-admin-key")["data"]
