@@ -122,19 +122,20 @@ class Proof:
                     "seconds": round(seconds, 1),
                 }
             )
+        # Pods name digests besides, packages do not.
+        pulled = {reference.partition("@")[0]: image for reference, image in node.images.items()}
         self.told["packages"] = [
             {
                 "name": package.name,
                 "version": package.definition["metadata"]["version"],
                 "digest": package.digest,
                 "images": [
-                    {"reference": one, "digest": node.images[one].digest if one in node.images else ""}
-                    for one in package.images
+                    {"reference": one, "digest": pulled[one].digest if one in pulled else ""} for one in package.images
                 ],
             }
             for package in packages
         ]
-        if idle := [image for package in packages for image in package.images if image not in node.images]:
+        if idle := [image for package in packages for image in package.images if image not in pulled]:
             raise ProofError(f"the bundle brings images that no pod uses: {', '.join(idle)}")
 
     def _ask(self, node: Node, suite: Path, out: Path, exact: list[str]) -> None:

@@ -88,7 +88,9 @@ async def zarf_package(project: Project, name: str, wanted: Wanted) -> Packaged:
     )
     folder = _folder(source, name, described)
     folder = folder.with_file(f"{COMMON}/images/service.tar", image_file)
-    values = {"VERSION": version, "IMAGE": image.reference}
+    facts = await facts_of(image_file, f"{name}.tar")
+    # Pods name the digest: another image of the same version replaces them, and an older one is found again.
+    values = {"VERSION": version, "IMAGE": image.reference, "IMAGE_DIGEST": facts.digest}
     model_file = None
     if weights:
         values["MODEL_IMAGE"] = weights.facts.reference
@@ -106,7 +108,6 @@ async def zarf_package(project: Project, name: str, wanted: Wanted) -> Packaged:
             image=weights.facts.reference,
             size=await model_file.size() if model_file else 0,
         )
-    facts = await facts_of(image_file, f"{name}.tar")
     report = PackageReport(
         service=name,
         flavor=wanted.flavor,
