@@ -18,6 +18,8 @@ DEFINITION = "uds-bundle.yaml"
 VARIANTS = "variants.yaml"
 PACKAGES = "packages"
 PREFIX = "cowabungaai-"
+# The gateway's variable of what it offers.
+MODELS = "MODELS"
 
 
 def services_of(variants: str, name: str, variant: str, catalog: Catalog) -> list[str]:
@@ -79,7 +81,7 @@ def filled(
             raise BuildError(f"{FOLDER}/{name}/{DEFINITION} has no package {PREFIX}{package.service}")
         entry["path"], entry["ref"] = f"{PACKAGES}/{package.file}", package.version
         if catalog.get(package.service).kind == "gateway":
-            _connect(entry, package.service, routes(packages, catalog))
+            _connect(entry, package.service, *routes(packages, catalog))
         chosen.append(entry)
     bundle["metadata"]["name"] += "" if variant == "cpu" else f"-{variant}"
     bundle["metadata"]["version"] = version
@@ -87,8 +89,8 @@ def filled(
     return dict(bundle)
 
 
-def routes(packages: Sequence[PackageReport], catalog: Catalog) -> dict[str, Any]:
-    """The gateway's models and backends: every backend answers to its own name, and to that of its model.
+def routes(packages: Sequence[PackageReport], catalog: Catalog) -> tuple[list[dict[str, str]], dict[str, Any]]:
+    """The gateway's models, and its backends: every backend answers to its own name, and to that of its model.
 
     Args:
         packages: Of the bundle.
@@ -105,12 +107,18 @@ def routes(packages: Sequence[PackageReport], catalog: Catalog) -> dict[str, Any
         models.append({"name": spec.name, "backend": spec.name, **served})
         if package.model and package.model.id != spec.name:
             models.append({"name": package.model.id, "backend": spec.name})
-    return {"models": models, "backends": backends}
+    return models, backends
 
 
-def _connect(entry: dict[str, Any], service: str, values: Mapping[str, Any]) -> None:
+def _connect(entry: dict[str, Any], service: str, models: list[dict[str, str]], backends: dict[str, Any]) -> None:
+    """Tell the gateway its models and backends; an operator adds others."""
     chart = entry.setdefault("overrides", {}).setdefault(service, {}).setdefault(PREFIX + service, {})
-    chart.setdefault("values", []).extend({"path": path, "value": value} for path, value in values.items())
+    variables: list[dict[str, Any]] = chart.setdefault("variables", [])
+    for name, path, default, description in (
+        (MODELS, "models", models, "Models that the gateway offers: the name, its backend, and its name there"),
+        ("BACKENDS", "backends", backends, "Where backends are"),
+    ):
+        variables.append({"name": name, "path": path, "default": default, "description": description})
 
 
 def variables_of(bundle: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from cowabungaai.images import archive, build, tag_of, version_of
 from cowabungaai.package_report import MODEL_COMPONENT, PackagedModel, PackageReport, check_package_budget
 from cowabungaai.sources import Project
 from cowabungaai.tools import go_tool
-from cowabungaai.weights import Brought, Weights, documentation, weights_archive, weights_of
+from cowabungaai.weights import Brought, Weights, default_weights, documentation, weights_archive, weights_of
 from cowabungaai.wheels import BUILD_IMAGE, SOURCE_DATE_EPOCH
 
 COMMON = "packages/common"
@@ -125,10 +125,44 @@ async def zarf_package(project: Project, name: str, wanted: Wanted) -> Packaged:
     return Packaged(file, report)
 
 
+async def model_package(project: Project, model: Brought) -> dagger.File:
+    """A Zarf package of nothing but weights, for services that are there already.
+
+    Args:
+        project: Sources and catalog.
+        model: The model.
+
+    Raises:
+        BuildError: The folder's files are not those of its manifest.
+    """
+    weights = await weights_of(project, model)
+    facts = weights.facts
+    described = {
+        "kind": "ZarfPackageConfig",
+        "metadata": {
+            "name": f"cowabungaai-model-{facts.name}",
+            "description": f"Weights of {facts.id}",
+            "version": facts.version,
+        },
+        "documentation": {"model": "MODEL.md"},
+        "components": [{"name": MODEL_COMPONENT, "default": True, "import": {"path": f"../{COMMON.split('/')[1]}"}}],
+    }
+    folder = (
+        dag.directory()
+        .with_directory("/", project.source.filter(include=[f"{COMMON}/zarf.yaml"]))
+        .with_new_file(f"packages/{MODEL_COMPONENT}/zarf.yaml", yaml.safe_dump(described, sort_keys=False))
+        .with_new_file(f"packages/{MODEL_COMPONENT}/MODEL.md", documentation(facts))
+        .with_timestamps(SOURCE_DATE_EPOCH)
+        .with_file(f"{COMMON}/images/model.tar", await weights_archive(project, weights))
+    )
+    values = {"MODEL_IMAGE": facts.reference}
+    return await _created(project.source, folder.directory("packages"), MODEL_COMPONENT, UPSTREAM, values)
+
+
 async def _weights(project: Project, spec: ServiceSpec, described: str, wanted: Wanted) -> Weights | None:
     components = {component["name"] for component in yaml.safe_load(described)["components"]}
     if MODEL_COMPONENT in components:
-        return await weights_of(project, spec, wanted.model)
+        return await weights_of(project, wanted.model or default_weights(project, spec))
     if wanted.model is not None:
         raise BuildError(f"service {spec.name!r} serves no models; leave out --model")
     return None

@@ -48,8 +48,17 @@ class ModelFacts(BaseModel):
     @property
     def reference(self) -> str:
         """The name under which the model's image is packaged: one for each model and digest."""
-        name = re.sub(r"[^a-z0-9]+", "-", self.id.lower()).strip("-")
-        return f"{REGISTRY_PREFIX}/models/{name}:sha256-{self.digest[:DIGEST_LENGTH]}"
+        return f"{REGISTRY_PREFIX}/models/{self.name}:{self.version}"
+
+    @property
+    def name(self) -> str:
+        """The id, as names of images and packages may be."""
+        return re.sub(r"[^a-z0-9]+", "-", self.id.lower()).strip("-")
+
+    @property
+    def version(self) -> str:
+        """What tells these weights from others of the same id."""
+        return f"sha256-{self.digest[:DIGEST_LENGTH]}"
 
     @property
     def size(self) -> int:
@@ -85,20 +94,31 @@ class Weights:
     layer: Layer
 
 
-async def weights_of(project: Project, spec: ServiceSpec, brought: Brought | None) -> Weights:
-    """Check a model, brought or a service's default, every byte of it.
+def default_weights(project: Project, spec: ServiceSpec) -> Brought:
+    """The default model of a service.
 
     Args:
         project: Sources and catalog.
         spec: The service.
-        brought: A model in place of the default one.
 
     Raises:
-        BuildError: The service has no default model, or the folder's files are not those of its manifest.
+        BuildError: It has none.
     """
-    if brought is None and spec.model is None:
+    if spec.model is None:
         raise BuildError(f"service {spec.name!r} has no default model; give --model FOLDER")
-    chosen = brought or Brought(default_model(project, spec))
+    return Brought(default_model(project, spec))
+
+
+async def weights_of(project: Project, chosen: Brought) -> Weights:
+    """Check a model, every byte of it.
+
+    Args:
+        project: Sources and catalog.
+        chosen: The model.
+
+    Raises:
+        BuildError: The folder's files are not those of its manifest.
+    """
     program = project.source.filter(include=[DESCRIBING, f"{SDK}/__init__.py", f"{SDK}/manifest.py"])
     run = (
         dag.container()
@@ -110,7 +130,9 @@ async def weights_of(project: Project, spec: ServiceSpec, brought: Brought | Non
     try:
         facts = ModelFacts.model_validate_json(await run.file("/out/facts.json").contents())
     except dagger.ExecError as error:
-        raise BuildError(f"model of {spec.name}: {error.stderr.strip().removeprefix('error: ')}") from error
+        raise BuildError(
+            f"model {chosen.id or 'that was given'}: {error.stderr.strip().removeprefix('error: ')}"
+        ) from error
     tree = (
         dag.directory()
         .with_directory("model", chosen.folder)
@@ -164,5 +186,10 @@ def documentation(facts: ModelFacts) -> str:
         "| file | bytes | SHA-256 |",
         "| --- | --- | --- |",
         *[f"| `{file.path}` | {file.size} | `{file.sha256}` |" for file in facts.files],
+        "",
+        "A service takes it besides its own by these settings of its bundle, in `uds-config.yaml`:",
+        "",
+        f"- of the service: `..._MODELS: [{{image: {facts.reference!r}, id: {facts.id!r}}}]`",
+        f"- of the gateway, in `MODELS`: `{{name: {facts.id!r}, backend: SERVICE, backend_model: {facts.id!r}}}`",
     ]
     return "\n".join(lines) + "\n"

@@ -46,6 +46,17 @@ class Shipping(Base):
             return (await packages.zarf_package(await self._project(), service, wanted)).file
 
     @function
+    async def package_model(
+        self,
+        model: Annotated[dagger.Directory, Doc("Its folder")],
+        model_id: Annotated[str, Doc("Its name, where the folder has no manifest.json")] = "",
+        model_licence: Annotated[str, Doc("Licence of its weights, likewise")] = "",
+    ) -> dagger.File:
+        """The Zarf package of nothing but a model's weights, to be added to a service that an enclave has already."""
+        async with step("package the model"):
+            return await packages.model_package(await self._project(), Brought(model, model_id, model_licence))
+
+    @function
     async def package_all(
         self,
         flavor: Flavor = "cpu",
