@@ -139,7 +139,8 @@ def configuration() -> dict[str, object]:
             "enabled": True,
             "maxUsedSpace": os.environ.get("COWABUNGA_ENGINE_MAX_SPACE", "40GB"),
             "reservedSpace": "5GB",
-            "minFreeSpace": "10%",
+            # Not a part of the disk: on a large one that is half full all that was compiled would be dropped.
+            "minFreeSpace": "5GB",
         },
         "registries": {
             "docker.io": {"mirrors": [registry.ADDRESS]},
