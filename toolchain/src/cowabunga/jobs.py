@@ -17,7 +17,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from cowabunga import console, dagger, engine, gotools, store
+from cowabunga import cluster, console, dagger, engine, gotools, store
 from cowabunga.errors import JobError, UsageError
 from cowabunga.paths import CHECKOUT, cache_home, logs
 from cowabunga.process import classify, hint_for, run, watched
@@ -217,7 +217,7 @@ def clean() -> None:
         entries = sorted(kind.iterdir(), key=lambda entry: entry.stat().st_mtime)
         if kind.name in in_use:
             stale = [entry for entry in entries if entry.name not in in_use[kind.name]]
-        elif kind.name.startswith(("root-", "wheels-", "image-", "venv-", "program-")):
+        elif kind.name.startswith(("root-", "wheels-", "image-", "venv-", "program-", "node-root", "zarf-init")):
             stale = entries[:-1]  # The newest is the one in use.
         else:
             continue
@@ -228,7 +228,7 @@ def clean() -> None:
 
 
 def clean_all() -> None:
-    """Stop the engine and remove the whole cache.
+    """Stop engine and cluster, and remove the whole cache.
 
     Raises:
         UsageError: What COWABUNGA_HOME names is not a cache of ours.
@@ -236,6 +236,7 @@ def clean_all() -> None:
     home = cache_home()
     if home.exists() and not (home / "locks").is_dir():
         raise UsageError(f"{home} is not a cache of ours, so it stays", "Check COWABUNGA_HOME.")
+    cluster.down()
     engine.prune()
     for entry in home.iterdir():
         # Locks stay: another launcher may hold one. The environments go too; this process is already loaded.
