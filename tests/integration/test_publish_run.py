@@ -50,16 +50,19 @@ def closed(registry: Registry, **faults: Any) -> Iterator[Proxy]:
         yield proxy
 
 
-def arguments(proxy: Proxy, database: Path, *prefixes: str, function: str = "publish") -> list[str | Path]:
-    """A call that publishes to the proxy's registry, below these prefixes."""
-    port = proxy.port
-    service = ["--service", "repeater"] if function == "publish" else ["--services", "repeater,sdk"]
+def arguments(proxy: Proxy, database: Path, *prefixes: str, all_of: str = "") -> list[str | Path]:
+    """A call that publishes the repeater, or all of some services, to the proxy's registry, below these prefixes."""
+    what = ["publish-all", "--services", all_of] if all_of else ["publish", "--service", "repeater"]
     return [
-        *("call", "with-registry-auth", "--address", f"local:{port}", "--username", USER),
-        *("--secret", "env:REGISTRY_PASSWORD", function, *service, "--via", f"tcp://127.0.0.1:{port}"),
-        *("--registries", ",".join(f"local:{port}/{prefix}" for prefix in prefixes or ("team",))),
-        *("--sha", SHA, "--db", database),
+        *("call", "with-registry-auth", "--address", f"local:{proxy.port}", "--username", USER),
+        *("--secret", "env:REGISTRY_PASSWORD", *what, *to(proxy.port, *prefixes), "--sha", SHA, "--db", database),
     ]
+
+
+def to(port: int, *prefixes: str) -> tuple[str, ...]:
+    """Arguments that name a registry of this machine."""
+    addresses = ",".join(f"local:{port}/{prefix}" for prefix in prefixes or ("team",))
+    return ("--via", f"tcp://127.0.0.1:{port}", "--registries", addresses)
 
 
 @pytest.fixture(autouse=True)
@@ -140,6 +143,35 @@ def test_the_same_bytes_are_in_all_registries_and_the_password_is_nowhere(
     assert PASSWORD.encode() not in seen
 
 
+@pytest.mark.slow
+def test_all_services_are_in_all_registries(
+    dagger: Run, registry: Registry, clean_database: Path, tmp_path: Path
+) -> None:
+    with closed(registry) as proxy:
+        report, _ = publish(dagger, tmp_path, *arguments(proxy, clean_database, "one", "two", all_of="repeater,api"))
+    digests = {image["service"]: image["digest"] for image in report["images"]}
+    assert sorted(digests) == ["api", "repeater"]
+    assert registry.check_whole() == {
+        f"{prefix}/{service}:{SHA}": digest for prefix in ("one", "two") for service, digest in digests.items()
+    }
+
+
+@pytest.mark.slow
+def test_a_bundle_is_sent_as_it_is(dagger: Run, registry: Registry, tmp_path: Path) -> None:
+    finished = dagger("call", "bundle", "--name=dev", "--version=1.2.3", "export", "--path", tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    (bundle,) = tmp_path.glob("*.tar.zst")
+    places = to(registry.port, "one", "two")
+    sent = dagger("call", "publish-bundle", "--bundle", bundle, *places)
+    assert sent.returncode == 0, sent.stderr
+    found = registry.tags()
+    assert set(found) == {f"{prefix}/bundles/cowabungaai-dev:1.2.3" for prefix in ("one", "two")}
+    assert len(set(found.values())) == 1
+    assert all(f"local:{registry.port}/{tag}@{digest}" in sent.stdout for tag, digest in found.items())
+    wrong = failing(dagger, "call", "publish-bundle", "--bundle", CHECKOUT / "README.md", *places)
+    assert "README.md: expected a bundle" in wrong
+
+
 def failing(dagger: Run, *call: str | Path) -> str:
     """What a call that must fail says."""
     finished = dagger(*call)
@@ -180,7 +212,7 @@ def test_an_image_with_a_vulnerability_is_not_published_nor_are_others_with_it(
 ) -> None:
     database = build(tmp_path / "database", [HERE, *ELSEWHERE])
     with closed(registry) as proxy:
-        said = failing(dagger, *arguments(proxy, database, function="publish-all"))
+        said = failing(dagger, *arguments(proxy, database, all_of="repeater,sdk"))
     assert "nothing was published" in said
     assert HERE.id in said
     assert registry.repositories() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -141,8 +142,13 @@ async def publish(source: dagger.Directory, bundle: dagger.File, targets: Target
         Where it is, by digest.
 
     Raises:
-        PublishError: A registry did not take it; the message tells which, and where it is.
+        PublishError: It is no bundle, or a registry did not take it; the message tells which, and where it is.
     """
+    name = await bundle.name()
+    # uds knows a bundle by its name.
+    if not re.fullmatch(r"uds-bundle-.+\.tar\.zst", name):
+        raise PublishError(f"{name}: expected a bundle, uds-bundle-NAME-ARCHITECTURE-VERSION.tar.zst")
+    path = f"/bundle/{name}"
     container = (
         dag.container()
         .from_(BUILD_IMAGE)
@@ -150,13 +156,13 @@ async def publish(source: dagger.Directory, bundle: dagger.File, targets: Target
         .with_mounted_file("/usr/local/bin/zarf", await go_tool(source, "zarf"))
         .with_mounted_secret(f"{DOCKER_CONFIG}/config.json", await _docker_config(targets))
         .with_env_variable("DOCKER_CONFIG", DOCKER_CONFIG)
-        .with_mounted_file("/bundle.tar.zst", bundle)
+        .with_mounted_file(path, bundle)
         # What a registry holds changes: it is asked anew each time.
         .with_env_variable("COWABUNGAAI_RUN", secrets.token_hex(8))
     )
     if targets.bound is not None:
         container = container.with_service_binding(BOUND_HOST, targets.bound)
-    told = await container.with_exec(["uds", "inspect", "/bundle.tar.zst", "--no-color", "--no-progress"]).stdout()
+    told = await container.with_exec(["uds", "inspect", path, "--no-color", "--no-progress"]).stdout()
     metadata = yaml.safe_load(told)["metadata"]
     done: list[str] = []
     failed: list[str] = []
@@ -164,9 +170,7 @@ async def publish(source: dagger.Directory, bundle: dagger.File, targets: Target
         repository = f"{registry.address}/bundles"
         plain = ["--insecure"] if registry.plain_http else []
         try:
-            sent = container.with_exec(
-                ["uds", "publish", "/bundle.tar.zst", f"oci://{repository}", "--no-progress", *plain]
-            )
+            sent = container.with_exec(["uds", "publish", path, f"oci://{repository}", "--no-progress", *plain])
             reference = f"{repository}/{metadata['name']}:{metadata['version']}"
             digest = await sent.with_exec(["zarf", "tools", "registry", "digest", *plain, reference]).stdout()
         except dagger.ExecError as error:
