@@ -65,6 +65,12 @@ def test_a_models_image_is_named_by_its_weights() -> None:
     assert FACTS.reference == "ghcr.io/cowabungaai/models/qwen-qwen3-0-6b:sha256-0123456789ab"
 
 
+def test_the_documentation_of_weights_alone_tells_how_a_service_takes_them() -> None:
+    text = documentation(FACTS, alone=True)
+    assert f"image: '{FACTS.reference}'" in text
+    assert FACTS.reference not in documentation(FACTS).partition("| --- |")[2]
+
+
 def test_the_documentation_has_licence_and_digests() -> None:
     text = documentation(FACTS)
     assert "licence: Apache-2.0" in text

@@ -46,6 +46,8 @@ Kubectl = Callable[..., dict[str, Any]]
 @pytest.fixture(scope="module")
 def cluster(cowabunga: Run) -> Iterator[Run]:
     """Runs a command where it reaches the cluster, which is a new one."""
+    if cowabunga("cluster", "status").returncode == 0:
+        pytest.fail("a cluster runs already; these tests need their own: ./cowabunga cluster down")
     finished = cowabunga("cluster", "up")
     assert finished.returncode == 0, finished.stderr
 
@@ -173,7 +175,10 @@ def test_a_model_is_added_beside_the_first(dagger: Run, cluster: Run, kubectl: K
     package = package.rename(package.with_name(f"zarf-package-{described['metadata']['name']}.tar.zst"))
     cluster("zarf", "package", "deploy", package, "--confirm", "--no-color")
     (image,) = described["components"][0]["imageArchives"][0]["images"]
-    offered = yaml.safe_load((file.parent / "uds-config.yaml").read_text())["variables"]["cowabungaai-api"]["MODELS"]
+    # What follows from the bundle's packages is commented out in its settings.
+    settings = file.parent / "uds-config.yaml"
+    settings.write_text(settings.read_text().replace("    # MODELS: ", "    MODELS: "))
+    offered = yaml.safe_load(settings.read_text())["variables"]["cowabungaai-api"]["MODELS"]
     more = {
         "TEXT_EMBEDDINGS_MODELS": [{"image": image, "id": "mine"}],
         "MODELS": [*offered, {"name": "mine", "backend": EMBEDDINGS, "backend_model": "mine"}],

@@ -26,7 +26,11 @@ mount --make-rshared /
 if [ -f /sys/fs/cgroup/cgroup.controllers ]; then
   # In version 2 a group with processes of its own can't share out what it has.
   mkdir -p "/sys/fs/cgroup$1/own"
-  while read -r process; do echo "$process" > "/sys/fs/cgroup$1/own/cgroup.procs" || true; done < "/sys/fs/cgroup$1/cgroup.procs"
+  # All are read before the first is moved, which changes the list.
+  mapfile -t processes < "/sys/fs/cgroup$1/cgroup.procs"
+  for process in "${processes[@]}"; do
+    echo "$process" > "/sys/fs/cgroup$1/own/cgroup.procs"
+  done
   sed 's/[^ ]* */+&/g' "/sys/fs/cgroup$1/cgroup.controllers" > "/sys/fs/cgroup$1/cgroup.subtree_control"
 fi
 
@@ -40,41 +44,41 @@ certificate() { # NAME, subject, extensions
   openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$pki/$1.key" -subj "$2" -out "$pki/$1.csr"
   openssl x509 -req -in "$pki/$1.csr" -CA $pki/ca.crt -CAkey $pki/ca.key -days 30 -out "$pki/$1.crt" -extfile <(echo "$3")
 }
-if [ ! -f $pki/service-accounts.key ]; then
+{
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $pki/ca.key -subj /CN=cluster -days 30 \
     -addext basicConstraints=critical,CA:TRUE -out $pki/ca.crt
   names=DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:localhost,IP:127.0.0.1,IP:$address,IP:10.96.0.1
   certificate apiserver /CN=kube-apiserver "subjectAltName=$names"
   certificate kubelet-client /O=system:masters/CN=kube-apiserver-kubelet-client extendedKeyUsage=clientAuth
+  certificate kubelet /O=system:nodes/CN=system:node:node "subjectAltName=DNS:node,IP:$address"
   openssl genrsa -out $pki/service-accounts.key 2048
-fi > $logs/pki.log 2>&1
+} > $logs/pki.log 2>&1
 
-run() { # NAME, program and arguments
-  local name=$1
-  shift
-  "$@" > "$logs/$name.log" 2>&1 &
+run() { # program and arguments; when it ends all ends
+  (
+    "$@" > "$logs/$1.log" 2>&1 || true
+    echo "$1 has ended: $(tail -n 1 "$logs/$1.log")" >&2
+    kill $$
+  ) &
 }
 kubeconfig=$etc/kubeconfig
-run containerd containerd --config $etc/containerd.toml
-run etcd etcd --data-dir $state/etcd --unsafe-no-fsync --listen-client-urls http://127.0.0.1:2379 \
+run containerd --config $etc/containerd.toml
+run etcd --data-dir $state/etcd --unsafe-no-fsync --listen-client-urls http://127.0.0.1:2379 \
   --advertise-client-urls http://127.0.0.1:2379 --listen-peer-urls http://127.0.0.1:2380
-run kube-apiserver kube-apiserver --etcd-servers=http://127.0.0.1:2379 --service-cluster-ip-range=10.96.0.0/16 \
+run kube-apiserver --etcd-servers=http://127.0.0.1:2379 --service-cluster-ip-range=10.96.0.0/16 \
   --advertise-address=$address --token-auth-file=$etc/tokens.csv --authorization-mode=Node,RBAC --anonymous-auth=false \
   --tls-cert-file=$pki/apiserver.crt --tls-private-key-file=$pki/apiserver.key \
   --kubelet-certificate-authority=$pki/ca.crt --client-ca-file=$pki/ca.crt \
   --kubelet-client-certificate=$pki/kubelet-client.crt --kubelet-client-key=$pki/kubelet-client.key \
   --kubelet-preferred-address-types=InternalIP --service-account-issuer=https://kubernetes.default.svc.cluster.local \
   --service-account-key-file=$pki/service-accounts.key --service-account-signing-key-file=$pki/service-accounts.key
-run kube-controller-manager kube-controller-manager --kubeconfig=$kubeconfig/kube-controller-manager \
+run kube-controller-manager --kubeconfig=$kubeconfig/kube-controller-manager \
   --service-account-private-key-file=$pki/service-accounts.key --root-ca-file=$pki/ca.crt \
   --use-service-account-credentials --leader-elect=false --bind-address=127.0.0.1
-run kube-scheduler kube-scheduler --kubeconfig=$kubeconfig/kube-scheduler --leader-elect=false --bind-address=127.0.0.1
-certificate kubelet /O=system:nodes/CN=system:node:node "subjectAltName=DNS:node,IP:$address" >> $logs/pki.log 2>&1
+run kube-scheduler --kubeconfig=$kubeconfig/kube-scheduler --leader-elect=false --bind-address=127.0.0.1
 until [ -S /run/containerd/containerd.sock ]; do sleep 0.1; done # without which kubelet ends
-run kubelet kubelet --config=$etc/kubelet.yaml --kubeconfig=$kubeconfig/kubelet --hostname-override=node \
+run kubelet --config=$etc/kubelet.yaml --kubeconfig=$kubeconfig/kubelet --hostname-override=node \
   --node-ip=$address --cgroup-root="$1"
-run kube-proxy kube-proxy --config=$etc/kube-proxy.yaml --hostname-override=node
+run kube-proxy --config=$etc/kube-proxy.yaml --hostname-override=node
 
-wait -n
-echo "a part of the node has ended; its log is in $logs" >&2
-exit 1
+wait

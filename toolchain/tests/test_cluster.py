@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cowabunga import cluster, gotools
+from cowabunga import cluster, container, gotools, paths
 from cowabunga.errors import EngineError
 
 
@@ -18,7 +18,8 @@ from cowabunga.errors import EngineError
 def run_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run directory and a cache of this test alone."""
     monkeypatch.setenv("COWABUNGA_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(cluster, "run_home", lambda: tmp_path / "run")
+    for module in (cluster, container, paths):
+        monkeypatch.setattr(module, "run_home", lambda: tmp_path / "run")
     return tmp_path / "run"
 
 
@@ -40,6 +41,16 @@ def test_every_part_has_a_key_of_its_own_that_nobody_else_reads(run_directory: P
     assert len(set(tokens.values())) == len(cluster.USERS)
     for folder in ("", "kubeconfig"):
         assert stat.S_IMODE((run_directory / "cluster" / folder).stat().st_mode) == 0o700
+
+
+def test_what_another_container_has_left_stays(run_directory: Path) -> None:
+    for name in ("ours", "others"):
+        (paths.make_run_home() / name).mkdir()
+    assert stat.S_IMODE(run_directory.stat().st_mode) == 0o700
+    container.remove_remains("ours", "never-there")
+    assert [path.name for path in run_directory.iterdir()] == ["others"]
+    container.remove_remains("others")
+    assert not run_directory.exists()
 
 
 def test_schemas_and_node_are_of_one_kubernetes() -> None:

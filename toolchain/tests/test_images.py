@@ -19,7 +19,7 @@ def test_every_image_has_a_lock(name: str) -> None:
 def test_unknown_image_lists_the_known_ones() -> None:
     with pytest.raises(UsageError) as caught:
         images.load("nope")
-    assert "debian, engine, python, runtime" in caught.value.hint
+    assert "debian, engine, node, python, runtime" in caught.value.hint
 
 
 def test_drift_warns(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

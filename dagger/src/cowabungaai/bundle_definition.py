@@ -18,8 +18,8 @@ DEFINITION = "uds-bundle.yaml"
 VARIANTS = "variants.yaml"
 PACKAGES = "packages"
 PREFIX = "cowabungaai-"
-# The gateway's variable of what it offers.
-MODELS = "MODELS"
+# The gateway's variables that follow from the packages of a bundle.
+FOLLOWING = ("MODELS", "BACKENDS")
 
 
 def services_of(variants: str, name: str, variant: str, catalog: Catalog) -> list[str]:
@@ -115,8 +115,8 @@ def _connect(entry: dict[str, Any], service: str, models: list[dict[str, str]], 
     chart = entry.setdefault("overrides", {}).setdefault(service, {}).setdefault(PREFIX + service, {})
     variables: list[dict[str, Any]] = chart.setdefault("variables", [])
     for name, path, default, description in (
-        (MODELS, "models", models, "Models that the gateway offers: the name, its backend, and its name there"),
-        ("BACKENDS", "backends", backends, "Where backends are"),
+        (FOLLOWING[0], "models", models, "Models that the gateway offers: the name, its backend, and its name there"),
+        (FOLLOWING[1], "backends", backends, "Where backends are"),
     ):
         variables.append({"name": name, "path": path, "default": default, "description": description})
 
@@ -139,6 +139,8 @@ def variables_of(bundle: Mapping[str, Any]) -> list[dict[str, Any]]:
 def config_for(bundle: Mapping[str, Any]) -> str:
     """A uds-config.yaml with every variable, its description and its default, each line to be changed.
 
+    What follows from the packages is commented out: a file that is kept must not hide what a later bundle has.
+
     Args:
         bundle: Its uds-bundle.yaml.
     """
@@ -153,5 +155,6 @@ def config_for(bundle: Mapping[str, Any]) -> str:
             package = variable["package"]
             lines.append(f"  {package}:")
         value = yaml.safe_dump(variable["default"], default_flow_style=True, width=10_000).removesuffix("...\n").strip()
-        lines += [f"    # {variable['description']}", f"    {variable['name']}: {value}"]
+        out = "# " if variable["name"] in FOLLOWING else ""
+        lines += [f"    # {variable['description']}", f"    {out}{variable['name']}: {value}"]
     return "\n".join(lines) + "\n"

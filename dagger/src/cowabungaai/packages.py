@@ -24,6 +24,8 @@ COMMON = "packages/common"
 UPSTREAM = "upstream"
 HARDENED = "hardened"
 GPU_VALUES = "values/gpu.yaml"
+# Zarf notes a package's name in a label, which may have 63 characters.
+NAME_LENGTH = 44
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ async def model_package(project: Project, model: Brought) -> dagger.File:
     described = {
         "kind": "ZarfPackageConfig",
         "metadata": {
-            "name": f"cowabungaai-model-{facts.name}",
+            "name": f"cowabungaai-model-{facts.name[:NAME_LENGTH].strip('-')}",
             "description": f"Weights of {facts.id}",
             "version": facts.version,
         },
@@ -151,7 +153,7 @@ async def model_package(project: Project, model: Brought) -> dagger.File:
         dag.directory()
         .with_directory("/", project.source.filter(include=[f"{COMMON}/zarf.yaml"]))
         .with_new_file(f"packages/{MODEL_COMPONENT}/zarf.yaml", yaml.safe_dump(described, sort_keys=False))
-        .with_new_file(f"packages/{MODEL_COMPONENT}/MODEL.md", documentation(facts))
+        .with_new_file(f"packages/{MODEL_COMPONENT}/MODEL.md", documentation(facts, alone=True))
         .with_timestamps(SOURCE_DATE_EPOCH)
         .with_file(f"{COMMON}/images/model.tar", await weights_archive(project, weights))
     )

@@ -168,11 +168,12 @@ async def weights_archive(project: Project, weights: Weights) -> dagger.File:
     return image_archive(project.source, layers, facts.reference, config, platform)
 
 
-def documentation(facts: ModelFacts) -> str:
+def documentation(facts: ModelFacts, *, alone: bool = False) -> str:
     """What a package says of its model, as Markdown.
 
     Args:
         facts: Of the model.
+        alone: Whether the package has nothing else; then it tells how a service takes the model.
     """
     lines = [
         f"# Model {facts.id}",
@@ -186,10 +187,19 @@ def documentation(facts: ModelFacts) -> str:
         "| file | bytes | SHA-256 |",
         "| --- | --- | --- |",
         *[f"| `{file.path}` | {file.size} | `{file.sha256}` |" for file in facts.files],
-        "",
-        "A service takes it besides its own by these settings of its bundle, in `uds-config.yaml`:",
-        "",
-        f"- of the service: `..._MODELS: [{{image: {facts.reference!r}, id: {facts.id!r}}}]`",
-        f"- of the gateway, in `MODELS`: `{{name: {facts.id!r}, backend: SERVICE, backend_model: {facts.id!r}}}`",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *(_taking(facts) if alone else [])]) + "\n"
+
+
+def _taking(facts: ModelFacts) -> list[str]:
+    return [
+        "",
+        "## Adding it to a service",
+        "",
+        "Deploy this package: the weights are then in the cluster's registry. A service takes them besides its own",
+        "by these settings of its bundle, which is deployed again; where it has none such it serves one model alone.",
+        "",
+        f"- of the service, `..._MODELS: [{{image: {facts.reference!r}, id: {facts.id!r}}}]`",
+        f"- of the gateway, in `MODELS`: `{{name: {facts.id!r}, backend: SERVICE, backend_model: {facts.id!r}}}`",
+        f"- room for {facts.size / 1e9:.2f} GB more: `..._MODEL_VOLUME_SIZE`, and memory in `..._RESOURCES`",
+    ]

@@ -228,7 +228,7 @@ def engine_prune() -> None:
 
 @cluster_app.command("up")
 def cluster_up() -> None:
-    """Start a new, empty cluster; builds Kubernetes first where needed."""
+    """Start a new, empty cluster, or leave the one that runs; builds Kubernetes first where needed."""
     cluster.up()
     console.note("the cluster is ready: ./cowabunga cluster run uds deploy BUNDLE")
 
@@ -252,7 +252,7 @@ def cluster_status(as_json: Json = False) -> None:
         raise typer.Exit(EngineError.exit_code)
 
 
-@cluster_app.command("run", context_settings=PASS_THROUGH)
+@cluster_app.command("run", context_settings={**PASS_THROUGH, "allow_interspersed_args": False})
 def cluster_run(context: typer.Context) -> None:
     """Run a command where it reaches the cluster; uds, zarf and kubectl are on its PATH, KUBECONFIG is set.
 
@@ -266,7 +266,7 @@ def cluster_run(context: typer.Context) -> None:
 
 
 @images_app.command("lock")
-def images_lock(names: Annotated[list[str], typer.Argument(help="debian, python, engine or runtime.")]) -> None:
+def images_lock(names: Annotated[list[str], typer.Argument(help="debian, python, engine, runtime or node.")]) -> None:
     """Take the newest versions that the Debian mirror has, and write the lock files."""
     for name in names:
         spec = images.relock(name)

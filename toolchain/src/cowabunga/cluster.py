@@ -25,7 +25,7 @@ from cowabunga import console, container, gotools, images, oci, registry, store
 from cowabunga.container import Container, Mount
 from cowabunga.errors import EngineError
 from cowabunga.host import bounding_capabilities, prepare_packages, require_engine_host
-from cowabunga.paths import TOOLCHAIN, cache_home, digest_of, logs, run_home
+from cowabunga.paths import TOOLCHAIN, cache_home, digest_of, logs, make_run_home, run_home
 from cowabunga.process import need, run_logged
 
 NODE = "node"
@@ -51,7 +51,7 @@ class Status:
     """The cluster as it is now.
 
     Attributes:
-        running: Whether its node's container runs.
+        running: Whether its node and its registry run, and Zarf has been installed.
         pid: Its first process on the machine; None where it does not run.
         kubeconfig: Of its administrator; good inside of its network namespace.
         log: Folder of its parts' logs.
@@ -90,7 +90,13 @@ def log_folder() -> Path:
 def status() -> Status:
     """Look at the cluster without changing anything."""
     pid = container.pid_of(NODE)
-    return Status(pid is not None, pid, str(kubeconfig()), str(log_folder()))
+    running = pid is not None and container.pid_of(REGISTRY) is not None and _whole().exists()
+    return Status(running, pid, str(kubeconfig()), str(log_folder()))
+
+
+def _whole() -> Path:
+    """A file that is there when the cluster has come up to its end."""
+    return settings() / "whole"
 
 
 def up() -> Status:
@@ -100,6 +106,8 @@ def up() -> Status:
         HostError: The machine cannot run it.
         EngineError: It did not come up.
     """
+    if status().running:
+        return status()
     require_engine_host()
     prepare_packages()
     programs = {name: gotools.ensure("kubernetes") / name for name in PROGRAMS}
@@ -107,9 +115,9 @@ def up() -> Status:
     zarf = gotools.ensure("zarf") / "zarf"
     gotools.ensure("uds")
     root = node_root()
-    pushed = [f"{layout}={reference}" for reference, layout in _images(root, zarf).items()]
+    pushed = {f"{layout}={reference}": layout for reference, layout in _images(root, zarf).items()}
     with store.locked("cluster"):
-        if container.pid_of(NODE):
+        if status().running:
             return status()
         _stop()  # What a start that was interrupted has left.
         try:
@@ -119,13 +127,17 @@ def up() -> Status:
                 container.start(
                     registry.contained(REGISTRY, registry_program, data, pid), logs() / "cluster-registry.log"
                 )
-                code, told = registry.fill(pid, pushed)
+                code, told = registry.fill(pid, list(pushed))
                 if code != 0:
-                    raise EngineError(f"the cluster's registry could not be filled: {told}")
+                    for layout in pushed.values():
+                        store.remove(layout)  # Where one is damaged the next run makes it anew.
+                    log = logs() / "cluster-registry.log"
+                    raise EngineError(f"the cluster's registry could not be filled: {told}", f"Its log: {log}")
                 _wait_until_it_is_ready()
                 kubectl("apply", "--filename", str(SETTINGS / "manifests.yaml"))
             with console.step("installing Zarf in it", "cluster-zarf"):
                 _init_zarf()
+            _whole().touch()
         except BaseException:
             _stop()
             raise
@@ -154,7 +166,12 @@ def inside(command: Sequence[str | Path]) -> tuple[list[str], dict[str, str]]:
     if pid is None:
         raise EngineError("no cluster runs", "./cowabunga cluster up starts one.")
     tools = ":".join(str(path) for path in (settings() / "bin", gotools.ensure("zarf"), gotools.ensure("uds")))
-    environment = {"KUBECONFIG": str(kubeconfig()), "PATH": f"{tools}:{os.environ['PATH']}"}
+    environment = {
+        "KUBECONFIG": str(kubeconfig()),
+        # What it has learnt of this API is good for no other at the same address.
+        "KUBECACHEDIR": str(storage() / "kubectl"),
+        "PATH": f"{tools}:{os.environ['PATH']}",
+    }
     return [need("nsenter"), f"--net=/proc/{pid}/ns/net", "--", *map(str, command)], environment
 
 
@@ -165,9 +182,14 @@ def kubectl(*arguments: str) -> str:
         EngineError: It failed.
     """
     command, environment = inside([gotools.ensure("zarf") / "zarf", "tools", "kubectl", *arguments])
-    finished = subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=120
-    )
+    try:
+        finished = subprocess.run(
+            command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=120
+        )
+    except subprocess.TimeoutExpired as error:
+        raise EngineError(
+            f"kubectl {shlex.join(arguments)}: no answer within 120 s", f"Logs: {log_folder()}"
+        ) from error
     if finished.returncode != 0:
         raise EngineError(f"kubectl {shlex.join(arguments)}: {finished.stderr.strip()}", f"Logs: {log_folder()}")
     return finished.stdout
@@ -217,9 +239,10 @@ def _start(root: Path, programs: dict[str, Path]) -> int:
 
 
 def _write_settings() -> None:
+    make_run_home()
     folder = settings()
     for path in (folder, folder / "kubeconfig"):
-        path.mkdir(parents=True, mode=0o700)
+        path.mkdir(mode=0o700)
     for file in SETTINGS.iterdir():
         shutil.copy(file, folder / file.name)
     tokens = {part: secrets.token_hex(24) for part in USERS}
@@ -252,7 +275,8 @@ def _wait_until_it_is_ready() -> None:
     told = ""
     while time.monotonic() < deadline:
         if container.pid_of(NODE) is None:
-            raise EngineError("the node ended right after its start", f"Logs: {log_folder()}")
+            told = (log_folder() / "node.log").read_text(errors="replace").strip()
+            raise EngineError(f"the node ended right after its start:\n{told}", f"Logs: {log_folder()}")
         try:
             told = kubectl(
                 "get", "nodes", "--output", "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}"
@@ -302,6 +326,7 @@ def _init_zarf() -> None:
             command, environment = inside(
                 [
                     *(zarf, "package", "create", source, "--confirm", "--no-color", "--skip-sbom", "--output", target),
+                    *("--cache", storage() / "zarf-cache"),
                     *("--registry-override", f"ghcr.io={registry.ADDRESS}", "--plain-http"),
                     *("--set", "AGENT_IMAGE_DOMAIN=ghcr.io/", "--set", f"AGENT_IMAGE={AGENT}"),
                     *("--set", f"AGENT_IMAGE_TAG={tool.version}"),
@@ -313,7 +338,7 @@ def _init_zarf() -> None:
     (package,) = made.glob("zarf-init-*.tar.zst")
     command, environment = inside(
         [
-            *(zarf, "init", "--confirm", "--no-color", "--plain-http", "--zarf-cache", storage() / "zarf-cache"),
+            *(zarf, "init", "--confirm", "--no-color", "--plain-http", "--cache", storage() / "zarf-cache"),
             # The registry is nobody's but the node's and asks for none; zarf does.
             *("--registry-url", registry.ADDRESS, "--registry-push-username=none", "--registry-push-password=none"),
         ]
@@ -344,6 +369,7 @@ def _agent_definition(folder: Path) -> Iterator[Path]:
 def _stop() -> None:
     container.stop(REGISTRY, grace_seconds=3)
     container.stop(NODE, grace_seconds=STOP_SECONDS)
-    container.remove_remains()
-    store.remove(settings())
+    if container.pid_of(NODE) is not None:
+        raise EngineError("the node's container does not end", f"Its logs: {log_folder()}")
+    container.remove_remains(NODE, REGISTRY, *registry.run_files(REGISTRY), settings().name)
     store.remove(storage())

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from cowabunga.errors import EngineError, HostError
-from cowabunga.paths import run_home
+from cowabunga.paths import make_run_home, run_home
 from cowabunga.process import capture, need
 
 # slirp4netns' own defaults: the container's name server, which forwards to the machine's.
@@ -157,8 +157,8 @@ def start(container: Container, log: Path) -> int:
     Raises:
         EngineError: runc could not start it.
     """
-    bundle = run_home() / container.name
-    bundle.mkdir(parents=True, exist_ok=True)
+    bundle = make_run_home() / container.name
+    bundle.mkdir(exist_ok=True)
     (bundle / "config.json").write_text(json.dumps(container.bundle(), indent=1))
     pid_file = bundle / "pid"
     with log.open("ab") as sink:
@@ -181,7 +181,7 @@ def start(container: Container, log: Path) -> int:
 
 def pid_of(name: str) -> int | None:
     """Process id of a running container; None where it does not run."""
-    if not is_available():
+    if not is_available() or not (run_home() / "runc").exists():
         return None
     state = subprocess.run(_runc("state", name), stdin=subprocess.DEVNULL, capture_output=True, check=False)
     if state.returncode != 0:
@@ -199,11 +199,21 @@ def is_available() -> bool:
     return True
 
 
-def remove_remains() -> None:
-    """Remove what our containers leave on the machine, once none runs: control groups, sockets, settings."""
+def remove_remains(*entries: str) -> None:
+    """Remove what containers leave on the machine: control groups, and files of the run directory.
+
+    Args:
+        entries: Names of the files, not those of other containers, which may run.
+    """
     remove_control_groups()
-    if not is_available() or not capture(_runc("list", "--quiet"))[1]:
-        shutil.rmtree(run_home(), ignore_errors=True)
+    for path in (run_home() / entry for entry in entries):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    for folder in (run_home() / "runc", run_home()):
+        with suppress(OSError):  # Another container of ours has something in it, or it is not there.
+            folder.rmdir()
 
 
 def remove_control_groups() -> None:

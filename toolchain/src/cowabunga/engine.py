@@ -24,7 +24,7 @@ from cowabunga.host import (
     prepare_packages,
     require_engine_host,
 )
-from cowabunga.paths import TOOLCHAIN, cache_home, digest_of, logs, run_home
+from cowabunga.paths import TOOLCHAIN, cache_home, digest_of, logs, make_run_home, run_home
 from cowabunga.process import hint_for, need, run_logged
 
 ENGINE = "engine"
@@ -43,6 +43,8 @@ CONTENT = "usr/local/share/dagger/content"
 PROGRAMS = {"dagger-engine": "usr/local/bin/dagger-engine", "dagger-init": "usr/local/bin/dagger-init"}
 CNI = "opt/cni/bin"
 STATE = "/var/lib/dagger"
+# What it has in the run directory.
+RUN_FILES = (ENGINE, REGISTRY, *registry.run_files(REGISTRY), "sockets", "engine.json", "resolv.conf", "running.json")
 SOCKETS = "/run/dagger"
 # Less than this cannot hold a build; the engine would fail in the middle with stranger words.
 MINIMUM_FREE_BYTES = 2_000_000_000
@@ -292,7 +294,7 @@ def _start(root: Path, registry_program: Path, wanted: str) -> None:
     if log.exists() and log.stat().st_size > LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))
     try:
-        run_home().mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_run_home()
         started = container.start(_engine_container(root), log)
         network = container.connect(started, log)
         _write_running(Running(wanted, started, network))
@@ -403,8 +405,7 @@ def _stop() -> None:
         container.end_process(known.network_process, "slirp4netns")
     if container.pid_of(ENGINE) is not None:
         raise EngineError("the engine's container does not end", f"Its log: {log_file()}")
-    (run_home() / "running.json").unlink(missing_ok=True)
-    container.remove_remains()
+    container.remove_remains(*RUN_FILES)
 
 
 def _running() -> Running | None:

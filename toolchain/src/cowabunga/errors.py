@@ -9,7 +9,7 @@
 | 3 | the machine lacks something that only its owner can install or allow |
 | 4 | a package mirror cannot be reached or refused a package |
 | 5 | the disk is full |
-| 6 | the engine did not start, died or does not answer |
+| 6 | the engine or the cluster did not start, died or does not answer |
 | 7 | a port is in use |
 | 8 | a pinned version is no longer on the mirror and COWABUNGA_LOCKED=1 forbids another |
 | 10 to 49 | of `verify`, `split`, `join`, `diff` and `apply`: courier's own, told by their `--help` |

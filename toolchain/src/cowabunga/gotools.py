@@ -13,7 +13,7 @@ from pathlib import Path
 from cowabunga import console, python_tools, store
 from cowabunga.errors import MirrorError, UsageError
 from cowabunga.paths import TOOLCHAIN, digest_of, logs
-from cowabunga.process import run_logged
+from cowabunga.process import hint_for, run_logged
 
 GO_MODULES = TOOLCHAIN / "go"
 # Compiles what does not say which Go it needs.
@@ -123,7 +123,8 @@ def module_source(name: str, module: str) -> Path:
         command, cwd=tool.module, env={**os.environ, **PINNED}, capture_output=True, text=True, check=False
     )
     if finished.returncode != 0:
-        raise MirrorError(f"Go module {module} could not be fetched: {finished.stdout}{finished.stderr}".strip())
+        told = f"{finished.stdout}{finished.stderr}".strip()
+        raise MirrorError(f"Go module {module} could not be fetched: {told}", hint_for(MirrorError, None))
     return Path(json.loads(finished.stdout)["Dir"])
 
 

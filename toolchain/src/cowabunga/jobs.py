@@ -215,6 +215,8 @@ def clean() -> None:
     freed = 0
     for kind in sorted(path for path in cache_home().iterdir() if path.is_dir()):
         entries = sorted(kind.iterdir(), key=lambda entry: entry.stat().st_mtime)
+        if kind.name == "node-root" and cluster.status().pid is not None:
+            continue  # The node's container stands on one of them.
         if kind.name in in_use:
             stale = [entry for entry in entries if entry.name not in in_use[kind.name]]
         elif kind.name.startswith(("root-", "wheels-", "image-", "venv-", "program-", "node-root", "zarf-init")):

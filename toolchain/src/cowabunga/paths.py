@@ -31,6 +31,13 @@ def run_home() -> Path:
     return base / f"cowabungaai-{digest}"
 
 
+def make_run_home() -> Path:
+    """The run directory, made where it is missing; its owner alone enters it."""
+    run_home().mkdir(parents=True, exist_ok=True)
+    run_home().chmod(0o700)
+    return run_home()
+
+
 def logs() -> Path:
     """Directory of the logs of builds and of the engine."""
     directory = cache_home() / "logs"

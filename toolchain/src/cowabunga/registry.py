@@ -19,11 +19,16 @@ import httpx
 from cowabunga import oci
 from cowabunga.container import Container, Mount
 from cowabunga.errors import EngineError
-from cowabunga.paths import run_home
+from cowabunga.paths import make_run_home
 from cowabunga.process import capture, need
 
 ADDRESS = "127.0.0.1:5000"
 UNPRIVILEGED = 65532
+
+
+def run_files(name: str) -> tuple[str, str]:
+    """What a registry's container has in the run directory besides its own folder: its root, and its configuration."""
+    return f"{name}-root", f"{name}.yml"
 
 
 def contained(name: str, program: Path, data: Path, pid: int) -> Container:
@@ -35,7 +40,7 @@ def contained(name: str, program: Path, data: Path, pid: int) -> Container:
         data: Folder of what it holds; made where it is missing.
         pid: A process of the network namespace in which it listens.
     """
-    root, configuration = run_home() / f"{name}-root", run_home() / f"{name}.yml"
+    root, configuration = (make_run_home() / file for file in run_files(name))
     for path in (*(root / part for part in ("proc", "dev", "sys", "run", "tmp", "data", "etc")), data):
         path.mkdir(parents=True, exist_ok=True)
     shutil.chown(data, UNPRIVILEGED, UNPRIVILEGED)
