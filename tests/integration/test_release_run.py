@@ -59,7 +59,7 @@ def released(dagger: Run, tmp_path_factory: pytest.TempPathFactory) -> Released:
 
 def test_all_of_it_verifies_as_the_instructions_say(released: Released) -> None:
     told = (released.folder / "INSTALL.md").read_text()
-    assert "tools/courier verify . --key cosign.pub" in told
+    assert "tools/courier verify . --key /path/to/your/cosign.pub" in told
     command = ["tools/courier", "verify", ".", "--key", released.public, "--json"]
     finished = subprocess.run(command, cwd=released.folder, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stdout + finished.stderr

@@ -131,7 +131,7 @@ def run_dagger(context: typer.Context) -> None:
 @app.command(context_settings=PASS_THROUGH)
 def tool(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="dagger, zarf, uds, trivy or registry.")],
+    name: Annotated[str, typer.Argument(help="dagger, zarf, uds, trivy, registry, courier, ...")],
 ) -> None:
     """Run a tool, built first where needed: ./cowabunga tool zarf package inspect ..."""
     if name == "--help":
