@@ -3,8 +3,10 @@
 
 import asyncio
 import os
+import sqlite3
 import stat
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import asyncpg
@@ -68,6 +70,22 @@ async def test_replicas_may_start_at_once(database_url: str) -> None:
     assert await schema.current(replicas[0]) == "0001"
     for replica in replicas:
         await replica.close()
+
+
+async def test_a_new_file_that_another_writes_to_is_waited_for(tmp_path: Path) -> None:
+    """SQLite itself fails at once where the journal is changed beside a writer."""
+    file = tmp_path / "auth.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("CREATE TABLE other (id INTEGER)")
+        other.execute("BEGIN IMMEDIATE")
+        db = Database(f"sqlite:///{file}")
+        waiting = asyncio.create_task(schema.upgrade(db))
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        other.execute("COMMIT")
+    await waiting
+    assert await schema.current(db) == "0001"
+    await db.close()
 
 
 async def test_processes_may_start_at_once(database_url: str) -> None:

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The database: SQLite in a file for one replica, PostgreSQL for several."""
 
+import asyncio
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+import aiosqlite
 import asyncpg
 from sqlalchemy import URL, Connection, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import AdaptedConnection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
@@ -19,6 +22,7 @@ from cowabungaai_api.auth.errors import DatabaseError
 from cowabungaai_api.program import PROGRAM
 
 BUSY_MS = 10_000
+BUSY_RETRY_S = 0.02
 CONNECT_S = 10.0
 STATEMENT_S = 30.0
 UNDEFINED_TABLE = "42P01"
@@ -138,13 +142,8 @@ def _sqlite(url: str) -> AsyncEngine:
     engine = create_async_engine(target, hide_parameters=True, connect_args={"timeout": BUSY_MS / 1000})
 
     @event.listens_for(engine.sync_engine, "connect")
-    def _connect(connection: DBAPIConnection, record: object) -> None:
-        # The driver would begin transactions by its own rules, and not at all before reads and changes of tables.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={BUSY_MS}"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+    def _connect(connection: AdaptedConnection, record: object) -> None:
+        connection.run_async(_prepare)
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -153,6 +152,25 @@ def _sqlite(url: str) -> AsyncEngine:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+async def _prepare(connection: aiosqlite.Connection) -> None:
+    """Sets what every connection to a file needs."""
+    # The driver would begin transactions by its own rules, and not at all before reads and changes of tables.
+    connection.isolation_level = None
+    for pragma in (f"busy_timeout={BUSY_MS}", "synchronous=NORMAL", "foreign_keys=ON"):
+        await connection.execute(f"PRAGMA {pragma}")
+    deadline = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            await connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            # SQLite itself does not wait for a writer here; replicas that start at once on a new file meet.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(BUSY_RETRY_S)
+        else:
+            return
 
 
 def _make_file(path: Path, shown: str) -> None:
