@@ -132,8 +132,8 @@ def require_engine_host() -> None:
     """
     if not is_root():
         raise HostError(
-            "the engine's container needs root, and this is not root",
-            "Run it as root, or set _EXPERIMENTAL_DAGGER_RUNNER_HOST to an engine of the pinned version.",
+            "a container with an engine or a node in it needs root, and this is not root",
+            "Run it as root; for builds, _EXPERIMENTAL_DAGGER_RUNNER_HOST may name an engine of the pinned version.",
         )
     if missing := missing_capabilities():
         raise HostError(
