@@ -45,6 +45,14 @@ class Built:
         return self.folder / "images" / f"{service}.tar"
 
 
+def exported(dagger: Run, folder: Path, *call: str | Path) -> Path:
+    """Let the module make a bundle; its file, beside its settings."""
+    finished = dagger("call", *call, "export", "--path", folder)
+    assert finished.returncode == 0, finished.stderr
+    (file,) = folder.glob("uds-bundle-*.tar.zst")
+    return file
+
+
 def run_program(
     program: str, *arguments: str | Path, cwd: Path = CHECKOUT, timeout: float = 2400
 ) -> subprocess.CompletedProcess[str]:

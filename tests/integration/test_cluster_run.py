@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from harness import Run
+from harness import Run, exported
 
 from cowabunga import models
 
@@ -70,14 +70,6 @@ def kubectl(cluster: Run) -> Kubectl:
         return told
 
     return ask
-
-
-def exported(dagger: Run, folder: Path, *call: str | Path) -> Path:
-    """Let the module make a bundle; its file, beside its settings."""
-    finished = dagger("call", *call, "export", "--path", folder)
-    assert finished.returncode == 0, finished.stderr
-    (file,) = folder.glob("*.tar.zst")
-    return file
 
 
 @pytest.fixture(scope="module")

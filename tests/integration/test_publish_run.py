@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
-from harness import CHECKOUT, Run
+from harness import CHECKOUT, Run, exported
 
 from cowabunga import gotools
 from shared.registries import MANIFEST_TYPE, REQUEST_UNITS, Faults, Proxy, Registry, faulty, running_registry
@@ -158,9 +158,7 @@ def test_all_services_are_in_all_registries(
 
 @pytest.mark.slow
 def test_a_bundle_is_sent_as_it_is(dagger: Run, registry: Registry, tmp_path: Path) -> None:
-    finished = dagger("call", "bundle", "--name=dev", "--version=1.2.3", "export", "--path", tmp_path)
-    assert finished.returncode == 0, finished.stderr
-    (bundle,) = tmp_path.glob("*.tar.zst")
+    bundle = exported(dagger, tmp_path, "bundle", "--name=dev", "--version=1.2.3")
     places = to(registry.port, "one", "two")
     sent = dagger("call", "publish-bundle", "--bundle", bundle, *places)
     assert sent.returncode == 0, sent.stderr

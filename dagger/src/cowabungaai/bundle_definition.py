@@ -19,7 +19,8 @@ VARIANTS = "variants.yaml"
 PACKAGES = "packages"
 PREFIX = "cowabungaai-"
 # The gateway's variables that follow from the packages of a bundle.
-FOLLOWING = ("MODELS", "BACKENDS")
+MODELS, BACKENDS = "MODELS", "BACKENDS"
+FOLLOWING = (MODELS, BACKENDS)
 
 
 def services_of(variants: str, name: str, variant: str, catalog: Catalog) -> list[str]:
@@ -115,8 +116,8 @@ def _connect(entry: dict[str, Any], service: str, models: list[dict[str, str]], 
     chart = entry.setdefault("overrides", {}).setdefault(service, {}).setdefault(PREFIX + service, {})
     variables: list[dict[str, Any]] = chart.setdefault("variables", [])
     for name, path, default, description in (
-        (FOLLOWING[0], "models", models, "Models that the gateway offers: the name, its backend, and its name there"),
-        (FOLLOWING[1], "backends", backends, "Where backends are"),
+        (MODELS, "models", models, "Models that the gateway offers: the name, its backend, and its name there"),
+        (BACKENDS, "backends", backends, "Where backends are"),
     ):
         variables.append({"name": name, "path": path, "default": default, "description": description})
 

@@ -181,7 +181,7 @@ def kubectl(*arguments: str) -> str:
     Raises:
         EngineError: It failed.
     """
-    command, environment = inside([gotools.ensure("zarf") / "zarf", "tools", "kubectl", *arguments])
+    command, environment = inside(["kubectl", *arguments])
     try:
         finished = subprocess.run(
             command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=120
