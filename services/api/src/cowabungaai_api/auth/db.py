@@ -159,11 +159,11 @@ async def _prepare(connection: aiosqlite.Connection) -> None:
     # The driver would begin transactions by its own rules, and not at all before reads and changes of tables.
     connection.isolation_level = None
     for pragma in (f"busy_timeout={BUSY_MS}", "synchronous=NORMAL", "foreign_keys=ON"):
-        await connection.execute(f"PRAGMA {pragma}")
+        await (await connection.execute(f"PRAGMA {pragma}")).close()
     deadline = time.monotonic() + BUSY_MS / 1000
     while True:
         try:
-            await connection.execute("PRAGMA journal_mode=WAL")
+            await (await connection.execute("PRAGMA journal_mode=WAL")).close()
         except sqlite3.OperationalError as error:
             # SQLite itself does not wait for a writer here; replicas that start at once on a new file meet.
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
