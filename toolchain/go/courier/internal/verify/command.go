@@ -66,7 +66,7 @@ func codes() string {
 		"Exit codes; where several things are wrong, the one that comes first below decides:",
 		"    0  all is as it was made",
 		"    1  it could not be checked: a disk, a registry",
-		"    2  wrong usage",
+		"    2  wrong usage, or no such file",
 	}
 	for _, kind := range fault.Kinds() {
 		lines = append(lines, fmt.Sprintf("  %3d  %s: %s", kind.Code, kind.Name, kind.Meaning))
