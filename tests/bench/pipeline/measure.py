@@ -13,7 +13,7 @@ from pathlib import Path
 from bench import sandbox
 from bench.launcher import Launcher
 from bench.measure import UNCHANGED_GOAL_SECONDS, Taken, all_of, repeat
-from bench.pipeline import SERVICE, predecessor
+from bench.pipeline import BOTH_WAYS, SERVICE, predecessor
 from bench.report import Measure
 from cowabunga import console
 from shared.vulnerabilities import Advisory, build
@@ -31,12 +31,12 @@ class Plan:
     Attributes:
         repeats: Rounds of each warm measure.
         cold: Whether each job is also run on an empty engine.
-        predecessor: Whether the predecessor's way is gone beside ours.
+        both_ways: Services that are packaged by the predecessor's way, too, beside ours.
     """
 
     repeats: int = 5
     cold: bool = False
-    predecessor: bool = True
+    both_ways: tuple[str, ...] = BOTH_WAYS
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ def take(plan: Plan, launcher: Launcher, cache: Path) -> Taken:
             "loading of the module": lambda: [loading(launcher, plan.repeats)],
             **{job.name: (lambda job=job: warm(job, launcher, output, plan.repeats)) for job in wanted},
         }
-        if plan.predecessor:
-            parts["the predecessor's way"] = lambda: beside(launcher, output, plan.repeats)
+        if plan.both_ways:
+            parts["the predecessor's way"] = lambda: beside(launcher, output, plan)
         if plan.cold:
             parts["cold runs"] = lambda: cold(wanted, launcher, output, cache)
         taken = all_of(parts)
@@ -181,51 +181,58 @@ def cold(wanted: list[Job], launcher: Launcher, output: Path, cache: Path) -> li
     return measures
 
 
-def beside(launcher: Launcher, output: Path, repeats: int) -> list[Measure]:
-    """Seconds from a new line to a Zarf package: ours and the predecessor's, in turns."""
+def beside(launcher: Launcher, output: Path, plan: Plan) -> list[Measure]:
+    """Seconds from a new line to a Zarf package without weights: ours and the predecessor's, service by service."""
     zarf = output / "zarf"
     with console.step("compiling zarf", "bench-zarf"):
         launcher.run("dagger", "call", "tool", "--name", "zarf", "export", "--path", zarf)
     zarf.chmod(0o755)
     (folder := output / "predecessor").mkdir()
-    target = output / f"{SERVICE}.tar.zst"
     with sandbox.copy_of(launcher.checkout) as copy, predecessor.ready(folder, zarf) as other:
         inside = launcher.within(copy)
-        line = sandbox.ChangingLine(copy, SERVICE)
+        return [
+            measure
+            for service in plan.both_ways
+            for measure in _both_ways(inside, other, service, output / "package.tar.zst", plan.repeats)
+        ]
 
-        def ours() -> float:
-            return inside.run("dagger", "call", "package", "--service", SERVICE, "export", "--path", target)
 
-        with console.step("each way once, so that all is in the caches", "bench-ways"):
-            ours()
-            other.package(copy)
-        samples: dict[str, list[float]] = {"ours": [], "theirs": []}
-        for number in range(1, repeats + 1):
-            line.change(secrets.token_hex(8))
-            # In turns, so that what disturbs one disturbs the other.
-            ways = [("ours", ours), ("theirs", lambda: other.package(copy))]
-            for name, way in ways if number % 2 else ways[::-1]:
-                samples[name] += repeat(
-                    f"a package after a new line, {name}, {number} of {repeats}", f"bench-{name}", 1, way
-                )
+def _both_ways(inside: Launcher, other: predecessor.Predecessor, service: str, target: Path, repeats: int) -> list[Measure]:
+    copy = inside.checkout
+    line = sandbox.ChangingLine(copy, service)
+    arguments = ("--service", service, "--without-weights", "export", "--path", str(target))
+    ways = [
+        ("ours", lambda: inside.run("dagger", "call", "package", *arguments)),
+        ("theirs", lambda: other.package(copy, service)),
+    ]
+    with console.step(f"each way once for {service}, so that all is in the caches", "bench-ways"):
+        for _, way in ways:
+            way()
+    samples: dict[str, list[float]] = {name: [] for name, _ in ways}
+    for number in range(1, repeats + 1):
+        line.change(secrets.token_hex(8))
+        # In turns, so that what disturbs one disturbs the other.
+        for name, way in ways if number % 2 else ways[::-1]:
+            doing = f"a package of {service} after a new line, {name}, {number} of {repeats}"
+            samples[name] += repeat(doing, f"bench-{name}", 1, way)
     ratios = [theirs / ours for ours, theirs in zip(samples["ours"], samples["theirs"], strict=True)]
     shown = f"{statistics.median(ratios):.1f} times as fast ({min(ratios):.1f} to {max(ratios):.1f})"
     return [
         Measure(
-            key=f"package.{SERVICE}.changed",
-            title="A package after one new line",
+            key=f"package.{service}.changed",
+            title=f"A package of {service} after one new line",
             group="warm",
             unit="seconds",
             samples=tuple(samples["ours"]),
             goal=round(statistics.median(samples["theirs"]) / FASTER_GOAL, 2),
-            note=f"`package --service {SERVICE}`, {shown}; the goal is a {FASTER_GOAL}th of the predecessor's time.",
+            note=f"`package --service {service} --without-weights`, {shown}; the goal is a {FASTER_GOAL}th of the predecessor's time.",
         ),
         Measure(
-            key=f"predecessor.{SERVICE}.changed",
+            key=f"predecessor.{service}.changed",
             title="The same by docker build, docker push and zarf",
             group="warm",
             unit="seconds",
             samples=tuple(samples["theirs"]),
-            note="Debian's docker with BuildKit, a registry on this machine, zarf package create without SBOM.",
+            note="Debian's docker with BuildKit, a registry on this machine, zarf package create; no weights.",
         ),
     ]

@@ -17,19 +17,23 @@ from pathlib import Path
 
 import yaml
 
-from bench.pipeline import HERE, SERVICE
+from bench.pipeline import HERE
 from cowabunga import gotools, images
 from cowabunga.errors import HostError, JobError
 from shared.registries import Registry, running_registry
 
-BASE = "base"
 START_SECONDS = 60
 AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
-TRUSTING = """FROM plain
+# Whom this machine trusts and where its packages come from; what wheels need, and what compiles those that have none.
+BASES = """FROM plain AS base
 COPY authorities.crt /etc/ssl/certs/ca-certificates.crt
+COPY sources.list /etc/apt/sources.list
 ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+RUN apt-get update && apt-get install --yes --no-install-recommends libgomp1 libstdc++6 && rm -r /var/lib/apt/lists/*
+
+FROM base AS development
+RUN apt-get update && apt-get install --yes --no-install-recommends g++ make
 """
-CHART = f"packages/{SERVICE}/chart"
 
 
 @dataclass(frozen=True)
@@ -48,30 +52,31 @@ class Predecessor:
     registry: Registry
     zarf: Path
 
-    def package(self, checkout: Path) -> float:
-        """Build the service's image, push it, make a package of it; seconds.
+    def package(self, checkout: Path, service: str) -> float:
+        """Build a service's image, push it, make a package of it without weights; seconds.
 
         Args:
             checkout: With the sources.
+            service: Its name.
 
         Raises:
             JobError: A step failed.
         """
-        reference = f"{self.registry.host}/{SERVICE}:0.1.0"
+        reference = f"{self.registry.host}/{service}:0.1.0"
         described = {
             "kind": "ZarfPackageConfig",
-            "metadata": {"name": SERVICE, "version": "0.1.0"},
+            "metadata": {"name": service, "version": "0.1.0"},
             "components": [
                 {
-                    "name": SERVICE,
+                    "name": service,
                     "required": True,
                     "images": [reference],
                     "charts": [
                         {
-                            "name": SERVICE,
+                            "name": service,
                             "namespace": "cowabungaai",
                             "version": "0.1.0",
-                            "localPath": str(checkout / CHART),
+                            "localPath": str(checkout / "packages" / service / "chart"),
                         }
                     ],
                 }
@@ -81,12 +86,15 @@ class Predecessor:
         shutil.rmtree(package, ignore_errors=True)
         package.mkdir()
         (package / "zarf.yaml").write_text(yaml.safe_dump(described))
+        module = yaml.safe_load((checkout / "services" / service / "service.yaml").read_text())["package"]
+        given = {"BASE": "base", "DEVELOPMENT": "development", "SERVICE": service, "PACKAGE": module}
+        arguments = [f"--build-arg={name}={value}" for name, value in given.items()]
         begun = time.perf_counter()
-        build = ["docker", "build", "--quiet", "--network=host", f"--build-arg=BASE={BASE}", f"--tag={reference}"]
+        build = ["docker", "build", "--quiet", "--network=host", *arguments, f"--tag={reference}"]
         self.run(*build, f"--file={HERE / 'predecessor' / 'Dockerfile'}", str(checkout))
         self.run("docker", "push", "--quiet", reference)
-        create = [str(self.zarf), "package", "create", str(package), "--confirm", "--no-color", "--skip-sbom"]
-        self.run(*create, "--plain-http", f"--output={package}", f"--zarf-cache={self.folder / 'zarf-cache'}")
+        create = [str(self.zarf), "package", "create", str(package), "--confirm", "--no-color", "--plain-http"]
+        self.run(*create, f"--output={package}", f"--zarf-cache={self.folder / 'zarf-cache'}")
         return time.perf_counter() - begun
 
     def run(self, *command: str) -> None:
@@ -130,25 +138,26 @@ def ready(folder: Path, zarf: Path) -> Iterator[Predecessor]:
         _wait(daemon, environment, log)
         with running_registry(gotools.ensure("registry") / "registry", folder / "registry") as registry:
             predecessor = Predecessor(folder, environment, registry, zarf)
-            # Debian's docker reads no layers of zstd, so it takes the root file system as it is.
-            tar = images.root_tar(images.load("python"))
-            predecessor.run("docker", "import", *_settings(), str(tar), "plain")
-            # Whom this machine trusts, where packages come through a proxy of its own; the engine does the same.
-            (trusting := folder / "trusting").mkdir()
-            shutil.copy(AUTHORITIES, trusting / "authorities.crt")
-            (trusting / "Dockerfile").write_text(TRUSTING)
-            predecessor.run("docker", "build", "--quiet", f"--tag={BASE}", str(trusting))
+            _make_bases(predecessor)
             yield predecessor
     finally:
         daemon.terminate()
         daemon.wait(START_SECONDS)
 
 
-def _settings() -> list[str]:
-    """Variables of the base image, with the machine's own mirrors."""
-    described = images.load("python").config.get("Env", [])
-    variables = [*described, *(f"{name}={value}" for name, value in images.mirrors().environment.items())]
-    return [f"--change=ENV {variable}" for variable in variables]
+def _make_bases(predecessor: Predecessor) -> None:
+    """The images `base` and `development`, of the same Debian packages as the module's, with the machine's mirrors."""
+    python, machine = images.load("python"), images.mirrors()
+    variables = [*python.config.get("Env", []), *(f"{name}={value}" for name, value in machine.environment.items())]
+    settings = [f"--change=ENV {variable}" for variable in variables]
+    # Debian's docker reads no layers of zstd, so it takes the root file system as it is.
+    predecessor.run("docker", "import", *settings, str(images.root_tar(python)), "plain")
+    (folder := predecessor.folder / "bases").mkdir()
+    shutil.copy(AUTHORITIES, folder / "authorities.crt")
+    (folder / "sources.list").write_text(images.sources_list(python.suite, machine))
+    (folder / "Dockerfile").write_text(BASES)
+    for name in ("base", "development"):
+        predecessor.run("docker", "build", "--quiet", "--network=host", f"--target={name}", f"--tag={name}", str(folder))
 
 
 def _wait(daemon: subprocess.Popen[bytes], environment: dict[str, str], log: Path) -> None:

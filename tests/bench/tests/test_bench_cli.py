@@ -56,6 +56,12 @@ def test_what_could_not_be_measured_is_written_and_gives_the_exit_code(
     assert "no &lt;mirror&gt;" in (tmp_path / "bench.html").read_text()
 
 
+def test_a_service_that_is_not_there_is_wrong_usage() -> None:
+    done = CliRunner().invoke(command.app, ["pipeline", "--service", "no-such"])
+    assert done.exit_code == 2
+    assert "The services are: api," in done.output
+
+
 def test_json_alone_goes_to_standard_output(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, report: BenchReport
 ) -> None:

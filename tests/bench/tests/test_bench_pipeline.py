@@ -22,7 +22,7 @@ def others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache, and a database and a predecessor that take no time to make."""
 
     class Slow:
-        def package(self, checkout: Path) -> float:
+        def package(self, checkout: Path, service: str) -> float:
             return 1000.0
 
     @contextmanager
@@ -38,13 +38,12 @@ def others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_job_is_measured_unchanged_and_changed_and_a_package_beside_the_other_way(
     pretended: Launcher, tmp_path: Path
 ) -> None:
-    taken = measure.take(measure.Plan(repeats=2), pretended, tmp_path / "cache")
+    taken = measure.take(measure.Plan(2, both_ways=("repeater", "api")), pretended, tmp_path / "cache")
     assert taken.failures == ()
     assert {found.key: len(found.samples) for found in taken.measures} == {
         "module.load": 2,
         **{f"{job}.{when}": 2 for job in JOBS for when in ("unchanged", "changed")},
-        "package.repeater.changed": 2,
-        "predecessor.repeater.changed": 2,
+        **{f"{way}.{name}.changed": 2 for way in ("package", "predecessor") for name in ("repeater", "api")},
     }
     ours = next(found for found in taken.measures if found.key == "package.repeater.changed")
     assert ours.goal == 200
@@ -52,7 +51,7 @@ def test_every_job_is_measured_unchanged_and_changed_and_a_package_beside_the_ot
 
 
 def test_cold_runs_have_a_cache_of_their_own(pretended: Launcher, tmp_path: Path, calls: Calls) -> None:
-    plan = measure.Plan(1, cold=True, predecessor=False)
+    plan = measure.Plan(1, cold=True, both_ways=())
     taken = measure.take(plan, pretended, tmp_path / "cache")
     assert [found.key for found in taken.measures][:3] == [f"{job}.cold" for job in JOBS]
     ours = {call.split("|")[1] for call in calls() if call.startswith("engine up")}
