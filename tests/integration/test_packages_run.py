@@ -15,6 +15,8 @@ import yaml
 import zstandard
 from harness import Run
 
+from cowabunga import models
+
 pytestmark = pytest.mark.slow
 # What each stage of an image is made of: a comment in one makes it run anew, and changes nothing.
 INPUTS = (
@@ -87,6 +89,26 @@ def test_a_package_with_weights_brings_them_as_an_image_of_their_own(dagger: Run
     assert len(shared) == 4, "two layers, a manifest and a configuration: those of the weights"
 
 
+def test_models_of_a_folder_take_the_place_of_the_default_ones(
+    dagger: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "folder", lambda: tmp_path / "models")
+    (mine := tmp_path / "mine.bin").write_bytes(bytes(1000))
+    models.add(mine, "whisper", "mine", "MIT", "")
+    brought = ("--models-dir", tmp_path / "models")
+    call = ("call", "package-all", "--services", "whisper", "--services", "repeater", *brought)
+    finished = dagger(*call, "export", "--path", tmp_path / "out")
+    assert finished.returncode == 0, finished.stderr
+    packages = json.loads((tmp_path / "out/packages.json").read_text())["packages"]
+    told = {one["service"]: one["model"] and (one["model"]["id"], one["model"]["licence"]) for one in packages}
+    assert told == {"whisper": ("mine", "MIT"), "repeater": None}
+
+    models.add(mine, "whisper", "other", "MIT", "")
+    finished = dagger("call", "bundle", "--name", "latest", "--services", "whisper", *brought)
+    assert finished.returncode != 0
+    assert "the folder of models has 2 for service 'whisper': mine, other; a package brings one." in finished.stderr
+
+
 def configs(found: dict[str, bytes]) -> list[dict[str, dict[str, dict[str, str]]]]:
     """The configurations of a package's images."""
     documents = [content for name, content in found.items() if name.startswith("images/blobs/") and content[:1] == b"{"]
@@ -96,7 +118,7 @@ def configs(found: dict[str, bytes]) -> list[dict[str, dict[str, dict[str, str]]
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--service", "vllm", "--flavor", "gpu"), "service 'vllm' has no default model; give --model FOLDER"),
+        (("--service", "vllm", "--flavor", "gpu"), "service 'vllm' has no default model; give `package` --model"),
         (("--service", "sdk"), "service 'sdk' has no packages/sdk/zarf.yaml; those that have: api, "),
         (("--service", "repeater", "--model", "EMPTY"), "service 'repeater' serves no models; leave out --model"),
         (("--service", "whisper", "--model", "EMPTY"), "the model has no manifest.json: give its id and its licence"),
@@ -112,6 +134,12 @@ def test_what_cannot_be_packaged_is_told(arguments: tuple[str, ...], message: st
     finished = dagger("call", "package", *(empty if word == "EMPTY" else word for word in arguments))
     assert finished.returncode != 0
     assert message in finished.stderr
+
+
+def test_a_bundle_whose_service_has_no_default_model_needs_one(dagger: Run) -> None:
+    finished = dagger("call", "bundle", "--name", "latest", "--variant", "gpu", "--services", "vllm")
+    assert finished.returncode != 0
+    assert "service 'vllm' has no default model; give `package` --model FOLDER, and others" in finished.stderr
 
 
 def test_a_hardened_package_stands_on_the_image_that_is_given(dagger: Run, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from cowabungaai.sources import Project
 from cowabungaai.stack import gateway_of
 from cowabungaai.steps import for_each
 from cowabungaai.tools import go_tool
+from cowabungaai.weights import brought_for
 from cowabungaai.wheels import BUILD_IMAGE
 
 DOCKER_CONFIG = "/run/docker"
@@ -71,17 +72,22 @@ async def chosen(project: Project, name: str, variant: str, version: str, only: 
     return Bundle(name, variant, version, tuple(service for service in services if not only or service in only))
 
 
-async def packages_of(project: Project, services: Sequence[str], variant: str) -> dict[str, Packaged]:
+async def packages_of(
+    project: Project, services: Sequence[str], variant: str, models: dagger.Directory | None = None
+) -> dict[str, Packaged]:
     """The packages of services, by their names, as a variant has them.
 
     Args:
         project: Sources and catalog.
         services: Names.
         variant: Such as cpu or gpu; see bundle_definition.flavor_in.
+        models: A folder of models that are packaged in place of the default ones.
     """
 
     async def one(name: str) -> Packaged:
-        return await zarf_package(project, name, Wanted(definitions.flavor_in(project.catalog.get(name), variant)))
+        spec = project.catalog.get(name)
+        wanted = Wanted(definitions.flavor_in(spec, variant), await brought_for(spec, models))
+        return await zarf_package(project, name, wanted)
 
     return await for_each("package", services, one)
 

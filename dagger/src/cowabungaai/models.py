@@ -61,6 +61,18 @@ def default_model(project: Project, spec: ServiceSpec) -> dagger.Directory:
     )
 
 
+async def brought_ids(spec: ServiceSpec, brought: dagger.Directory) -> list[str]:
+    """Ids of the models that people bring for a service, its default first.
+
+    Args:
+        spec: The service.
+        brought: A folder of models.
+    """
+    default = spec.model.id if spec.model else ""
+    ids = [PurePosixPath(path).parent.name for path in await brought.glob(f"{spec.name}/*/{MANIFEST}")]
+    return sorted(ids, key=lambda one: (one != default, one))
+
+
 async def models_of(project: Project, spec: ServiceSpec, brought: dagger.Directory | None) -> Mounted | None:
     """The models that a service serves: those that people bring for it, else its default; None where it has neither.
 
@@ -69,12 +81,8 @@ async def models_of(project: Project, spec: ServiceSpec, brought: dagger.Directo
         spec: The service.
         brought: A folder of models.
     """
-    if brought is not None:
-        found = await brought.glob(f"{spec.name}/*/{MANIFEST}")
-        ids = sorted(PurePosixPath(path).parent.name for path in found)
-        if ids:
-            default = spec.model.id if spec.model else ""
-            return Mounted(sorted(ids, key=lambda one: (one != default, one)), brought.directory(spec.name))
+    if brought is not None and (ids := await brought_ids(spec, brought)):
+        return Mounted(ids, brought.directory(spec.name))
     if spec.model is None:
         return None
     folder = dag.directory().with_directory(spec.model.id, default_model(project, spec))

@@ -71,7 +71,11 @@ class Made:
 
 
 async def packages(
-    project: Project, services: Sequence[str], wanted: Sequence[Bundle], flavor: str
+    project: Project,
+    services: Sequence[str],
+    wanted: Sequence[Bundle],
+    flavor: str,
+    models: dagger.Directory | None = None,
 ) -> dict[str, Packaged]:
     """The packages of services that have one, and of bundles, by their services.
 
@@ -80,10 +84,12 @@ async def packages(
         services: Names.
         wanted: Bundles that are made of them.
         flavor: cpu or gpu.
+        models: A folder of models that are packaged in place of the default ones.
     """
     known = packaged_names(await project.source.glob("packages/*/zarf.yaml"))
     needed = {service for bundle in wanted for service in bundle.services}
-    return await bundles.packages_of(project, sorted({name for name in services if name in known} | needed), flavor)
+    names = sorted({name for name in services if name in known} | needed)
+    return await bundles.packages_of(project, names, flavor, models)
 
 
 async def made(

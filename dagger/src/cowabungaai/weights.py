@@ -14,7 +14,7 @@ from cowabungaai.archives import Layer, image_archive
 from cowabungaai.catalog import ServiceSpec
 from cowabungaai.errors import BuildError
 from cowabungaai.images import REGISTRY_PREFIX, USER
-from cowabungaai.models import MANIFEST, SDK, default_model
+from cowabungaai.models import MANIFEST, SDK, brought_ids, default_model
 from cowabungaai.sources import Project
 from cowabungaai.tools import go_tool
 from cowabungaai.wheels import BUILD_IMAGE
@@ -105,8 +105,31 @@ def default_weights(project: Project, spec: ServiceSpec) -> Brought:
         BuildError: It has none.
     """
     if spec.model is None:
-        raise BuildError(f"service {spec.name!r} has no default model; give --model FOLDER")
+        raise BuildError(
+            f"service {spec.name!r} has no default model; give `package` --model FOLDER, and others --models-dir FOLDER"
+        )
     return Brought(default_model(project, spec))
+
+
+async def brought_for(spec: ServiceSpec, models: dagger.Directory | None) -> Brought | None:
+    """The model that is packaged with a service in place of its default one; None where nobody brings one.
+
+    Args:
+        spec: The service.
+        models: A folder of models.
+
+    Raises:
+        BuildError: It has several for this service.
+    """
+    ids = await brought_ids(spec, models) if models else []
+    if not models or not ids:
+        return None
+    if len(ids) > 1:
+        raise BuildError(
+            f"the folder of models has {len(ids)} for service {spec.name!r}: {', '.join(ids)}; a package brings one. "
+            "Leave one there, and package the others by `package-model`"
+        )
+    return Brought(models.directory(f"{spec.name}/{ids[0]}"))
 
 
 async def weights_of(project: Project, chosen: Brought) -> Weights:

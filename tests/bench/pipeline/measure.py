@@ -197,7 +197,9 @@ def beside(launcher: Launcher, output: Path, plan: Plan) -> list[Measure]:
         ]
 
 
-def _both_ways(inside: Launcher, other: predecessor.Predecessor, service: str, target: Path, repeats: int) -> list[Measure]:
+def _both_ways(
+    inside: Launcher, other: predecessor.Predecessor, service: str, target: Path, repeats: int
+) -> list[Measure]:
     copy = inside.checkout
     line = sandbox.ChangingLine(copy, service)
     arguments = ("--service", service, "--without-weights", "export", "--path", str(target))
@@ -216,7 +218,8 @@ def _both_ways(inside: Launcher, other: predecessor.Predecessor, service: str, t
             doing = f"a package of {service} after a new line, {name}, {number} of {repeats}"
             samples[name] += repeat(doing, f"bench-{name}", 1, way)
     ratios = [theirs / ours for ours, theirs in zip(samples["ours"], samples["theirs"], strict=True)]
-    shown = f"{statistics.median(ratios):.1f} times as fast ({min(ratios):.1f} to {max(ratios):.1f})"
+    faster = f"{statistics.median(ratios):.1f} times as fast ({min(ratios):.1f} to {max(ratios):.1f})"
+    goal = f"the goal is a {FASTER_GOAL}th of the predecessor's time"
     return [
         Measure(
             key=f"package.{service}.changed",
@@ -225,7 +228,7 @@ def _both_ways(inside: Launcher, other: predecessor.Predecessor, service: str, t
             unit="seconds",
             samples=tuple(samples["ours"]),
             goal=round(statistics.median(samples["theirs"]) / FASTER_GOAL, 2),
-            note=f"`package --service {service} --without-weights`, {shown}; the goal is a {FASTER_GOAL}th of the predecessor's time.",
+            note=f"`package --service {service} --without-weights`, {faster}; {goal}.",
         ),
         Measure(
             key=f"predecessor.{service}.changed",

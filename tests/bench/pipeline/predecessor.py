@@ -157,7 +157,8 @@ def _make_bases(predecessor: Predecessor) -> None:
     (folder / "sources.list").write_text(images.sources_list(python.suite, machine))
     (folder / "Dockerfile").write_text(BASES)
     for name in ("base", "development"):
-        predecessor.run("docker", "build", "--quiet", "--network=host", f"--target={name}", f"--tag={name}", str(folder))
+        build = ("docker", "build", "--quiet", "--network=host", f"--target={name}", f"--tag={name}")
+        predecessor.run(*build, str(folder))
 
 
 def _wait(daemon: subprocess.Popen[bytes], environment: dict[str, str], log: Path) -> None:

@@ -58,7 +58,8 @@ ExitCode = Annotated[int, Doc("0 returns the reports also where something failed
 Models = Annotated[
     dagger.Directory | None,
     Doc(
-        "Folder of models that `./cowabunga models path` names; the engine fetches the services' default models itself"
+        "Folder of models, SERVICE/ID/manifest.json, that `./cowabunga models path` names, or one like it; services"
+        " that have none there have their default one"
     ),
 ]
 

@@ -10,7 +10,7 @@ from dagger import Doc, function
 
 from cowabungaai import airgap_proof as airgap
 from cowabungaai import bundles
-from cowabungaai.functions.base import ExitCode, Suite
+from cowabungaai.functions.base import ExitCode, Models, Suite
 from cowabungaai.functions.publishing import Publishing, Registries, Via
 from cowabungaai.steps import step
 
@@ -27,11 +27,12 @@ class Bundling(Publishing):
         variant: Variant = "cpu",
         version: Annotated[str, Doc("Of the bundle; the gateway's by default")] = "",
         services: Annotated[list[str] | None, Doc("Only these of its services")] = None,
+        models_dir: Models = None,
     ) -> dagger.Directory:
         """The UDS bundle of packages that are built for it, and uds-config.yaml, with all that can be set in it."""
         project = await self._project()
         chosen = await bundles.chosen(project, name, variant, version, services)
-        made = await bundles.packages_of(project, chosen.services, chosen.variant)
+        made = await bundles.packages_of(project, chosen.services, chosen.variant, models_dir)
         async with step(f"bundle {name}"):
             return await (await bundles.uds_bundle(project, chosen, made)).sync()
 
@@ -43,15 +44,15 @@ class Bundling(Publishing):
         bundle: Annotated[dagger.File | None, Doc("A bundle; by default the one that is built by name")] = None,
         name: Annotated[str, Doc("A folder below bundles/, where no file is given")] = "latest",
         variant: Variant = "cpu",
+        models_dir: Models = None,
         exit_code: ExitCode = 1,
     ) -> dagger.Directory:
         """Installs a bundle without a network and runs the conformance suite on it: proof.json, index.html, logs."""
         project = await self._project()
         if bundle is None:
             chosen = await bundles.chosen(project, name, variant, "")
-            made = await bundles.uds_bundle(
-                project, chosen, await bundles.packages_of(project, chosen.services, chosen.variant)
-            )
+            packages = await bundles.packages_of(project, chosen.services, chosen.variant, models_dir)
+            made = await bundles.uds_bundle(project, chosen, packages)
             bundle = made.file((await made.glob("*.tar.zst"))[0])
         async with step("airgap-proof"):
             proved = await airgap.prove(project, bundle, suite)

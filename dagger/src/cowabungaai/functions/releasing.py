@@ -11,7 +11,7 @@ from dagger import Doc, dag, function
 from cowabungaai import airgap_proof as airgap
 from cowabungaai import bundles, checks, conformance, release, sbom_run, scan_run, signing
 from cowabungaai.errors import ReleaseError, TestFailureError
-from cowabungaai.functions.base import Flavor, Suite
+from cowabungaai.functions.base import Flavor, Models, Suite
 from cowabungaai.functions.building import Building
 from cowabungaai.functions.reporting import judged
 from cowabungaai.functions.scanning import (
@@ -50,6 +50,7 @@ class Releasing(Building):
         flavor: Flavor = "cpu",
         services: Annotated[list[str] | None, Doc("Only these, and of bundles only these")] = None,
         bundle: Annotated[list[str] | None, Doc("Folders below bundles/; latest by default")] = None,
+        models_dir: Models = None,
         severity: Severity = "CRITICAL,HIGH",
         db: DatabaseFile = None,
         db_ref: DatabaseReference = None,
@@ -72,9 +73,9 @@ class Releasing(Building):
         results = results.with_directory("tests", await _tests(project, names))
         results = results.with_directory("scan", await scan_run.scan_images(project, names, flavor, settings))
         results = results.with_directory("sbom", await sbom_run.make(project, names, flavor))
-        results = results.with_directory("conformance", await _conformance(project, names, suite))
+        results = results.with_directory("conformance", await _conformance(project, names, suite, models_dir))
 
-        packaged = await release.packages(project, names, wanted, flavor)
+        packaged = await release.packages(project, names, wanted, flavor, models_dir)
         made = await release.made(project, packaged, wanted, signature)
         proofs = dag.directory()
         for one in made.bundles:
@@ -106,12 +107,14 @@ async def _tests(project: Project, names: list[str]) -> dagger.Directory:
     return joined(ran)
 
 
-async def _conformance(project: Project, names: list[str], suite: dagger.Directory) -> dagger.Directory:
+async def _conformance(
+    project: Project, names: list[str], suite: dagger.Directory, models: dagger.Directory | None
+) -> dagger.Directory:
     """A folder for each backend of these services."""
     output = dag.directory()
     for name in names:
         if project.catalog.get(name).kind not in NOT_BACKENDS:
             async with step(f"conformance of {name}"):
-                ran = await conformance.run_suite(project, name, suite)
+                ran = await conformance.run_suite(project, name, suite, models)
                 output = output.with_directory(name, ran.check(f"{name} does not conform").report)
     return output

@@ -10,13 +10,13 @@ from dagger import Doc, dag, function
 
 from cowabungaai import packages
 from cowabungaai.errors import CannotBuildError
-from cowabungaai.functions.base import Base, Flavor, Service
+from cowabungaai.functions.base import Base, Flavor, Models, Service
 from cowabungaai.here import naming_what_lacks
 from cowabungaai.package_report import PackagesReport
 from cowabungaai.packages import Packaged, Wanted, packaged_names
 from cowabungaai.scan import uploaded
 from cowabungaai.steps import for_each, step
-from cowabungaai.weights import Brought
+from cowabungaai.weights import Brought, brought_for
 
 OtherBase = Annotated[
     str, Doc("Image to build on in place of Debian's packages, by digest: Zarf's flavor hardened; it needs Python 3.13")
@@ -63,6 +63,7 @@ class Shipping(Base):
         services: Annotated[
             list[str] | None, Doc("Only these; it fails if one of them cannot be packaged here")
         ] = None,
+        models_dir: Models = None,
         without_weights: WithoutWeights = False,
         base: OtherBase = "",
     ) -> dagger.Directory:
@@ -73,8 +74,10 @@ class Shipping(Base):
 
         async def one(name: str) -> Packaged | None:
             try:
-                with naming_what_lacks(project.catalog.get(name), flavor):
-                    wanted = Wanted(flavor, with_weights=not without_weights, base=base)
+                spec = project.catalog.get(name)
+                with naming_what_lacks(spec, flavor):
+                    model = await brought_for(spec, models_dir)
+                    wanted = Wanted(flavor, model, not without_weights, base)
                     return await packages.zarf_package(project, name, wanted)
             except CannotBuildError:
                 if services:
