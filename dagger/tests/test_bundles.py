@@ -51,7 +51,15 @@ def made(folder: Path, variant: str, catalog: Catalog) -> dict[str, Any]:
     services = definitions.services_of((folder / "variants.yaml").read_text(), folder.name, variant, catalog)
     reports = [report(catalog, service, definitions.flavor_in(catalog.get(service), variant)) for service in services]
     definition = (folder / "uds-bundle.yaml").read_text()
-    return definitions.filled(definition, reports, catalog, name=folder.name, variant=variant, version="1.2.3")
+    of_gpus = {one.service: gpu_values(one.service) for one in reports if one.flavor == "gpu"}
+    return definitions.filled(
+        definition, reports, catalog, name=folder.name, variant=variant, version="1.2.3", gpu_values=of_gpus
+    )
+
+
+def gpu_values(service: str) -> dict[str, Any]:
+    file = ROOT / "packages" / service / "values/gpu.yaml"
+    return dict(yaml.safe_load(file.read_text())) if file.exists() else {}
 
 
 @pytest.mark.parametrize(("folder", "variant"), variants(), ids=lambda value: getattr(value, "name", value))
@@ -77,16 +85,28 @@ def test_every_variable_has_a_description_and_the_charts_default(folder: Path, v
             assert one["name"] not in config[one["package"]]
             continue
         assert config[one["package"]][one["name"]] == one["default"]
-        chart = ROOT / "packages" / one["package"].removeprefix("cowabungaai-") / "chart"
-        assert default_of(chart, one["path"]) == one["default"], one["name"]
+        service = one["package"].removeprefix("cowabungaai-")
+        gpu = definitions.flavor_in(catalog.get(service), variant) == "gpu"
+        over = gpu_values(service) if gpu else {}
+        assert default_of(ROOT / "packages" / service / "chart", one["path"], over) == one["default"], one["name"]
+        assert gpu or not one["path"].startswith("gpu."), one["name"]
 
 
-def default_of(chart: Path, path: str) -> Any:
-    """What a chart has at a path of its values, or of those that it imports from the common one."""
+def test_a_pod_with_gpus_keeps_what_its_package_gives_it(catalog: Catalog) -> None:
+    bundle = made(ROOT / "bundles/latest", "gpu", catalog)
+    values = {one["name"]: one["default"] for one in definitions.variables_of(bundle)}
+    assert values["TEXT_EMBEDDINGS_MAX_REPLICAS"] == 1
+    assert values["TEXT_EMBEDDINGS_RESOURCES"]["limits"]["memory"] == "16Gi"
+    assert values["TEXT_EMBEDDINGS_GPUS"] == 1
+    assert values["WHISPER_MAX_REPLICAS"] == 3, "whisper has no flavor gpu"
+
+
+def default_of(chart: Path, path: str, over: dict[str, Any]) -> Any:
+    """What a chart has at a path of these values, its own, or those that it imports from the common one."""
     own = yaml.safe_load((chart / "values.yaml").read_text())
     imported = yaml.safe_load((chart / "Chart.yaml").read_text())["dependencies"][0]["import-values"]
     exports = yaml.safe_load((ROOT / "packages/common/chart/values.yaml").read_text())["exports"]
-    for values in (own, *(exports[name] for name in imported)):
+    for values in (over, own, *(exports[name] for name in imported)):
         found: Any = values
         for part in path.split("."):
             found = found.get(part) if isinstance(found, dict) else None

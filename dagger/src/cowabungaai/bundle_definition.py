@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from cowabungaai.catalog import Catalog, ServiceSpec
+from cowabungaai.environments import merged
 from cowabungaai.errors import BuildError
 from cowabungaai.package_report import PackageReport
 
@@ -20,6 +21,8 @@ PACKAGES = "packages"
 PREFIX = "cowabungaai-"
 # The gateway's variables that follow from the packages of a bundle.
 MODELS, BACKENDS = "MODELS", "BACKENDS"
+# Paths of values that mean something to pods with GPUs alone.
+GPU = "gpu."
 FOLLOWING = (MODELS, BACKENDS)
 
 
@@ -58,7 +61,14 @@ def flavor_in(spec: ServiceSpec, variant: str) -> str:
 
 
 def filled(
-    definition: str, packages: Sequence[PackageReport], catalog: Catalog, *, name: str, variant: str, version: str
+    definition: str,
+    packages: Sequence[PackageReport],
+    catalog: Catalog,
+    *,
+    name: str,
+    variant: str,
+    version: str,
+    gpu_values: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """A bundle's uds-bundle.yaml, with the packages that were built.
 
@@ -69,6 +79,7 @@ def filled(
         name: Of the bundle.
         variant: Of it, such as cpu or gpu.
         version: Of the bundle.
+        gpu_values: By service, what its chart gets on top of its values with the flavor gpu.
 
     Raises:
         BuildError: The definition lacks one of the packages.
@@ -81,6 +92,7 @@ def filled(
         if entry is None:
             raise BuildError(f"{FOLDER}/{name}/{DEFINITION} has no package {PREFIX}{package.service}")
         entry["path"], entry["ref"] = f"{PACKAGES}/{package.file}", package.version
+        _fit(entry, package, (gpu_values or {}).get(package.service, {}))
         if catalog.get(package.service).kind == "gateway":
             _connect(entry, package.service, *routes(packages, catalog))
         chosen.append(entry)
@@ -88,6 +100,27 @@ def filled(
     bundle["metadata"]["version"] = version
     bundle["packages"] = chosen
     return dict(bundle)
+
+
+def _fit(entry: dict[str, Any], package: PackageReport, over: Mapping[str, Any]) -> None:
+    """Defaults are what the package's chart has with its flavor: a bundle's count more than the package's own."""
+    for charts in entry.get("overrides", {}).values():
+        for chart in charts.values():
+            variables = chart.get("variables", [])
+            chart["variables"] = [
+                {**one, "default": _default(one["default"], over, one["path"])}
+                for one in variables
+                if package.flavor == "gpu" or not one["path"].startswith(GPU)
+            ]
+
+
+def _default(default: Any, values: Mapping[str, Any], path: str) -> Any:
+    found: Any = values
+    for part in path.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    if found is None:
+        return default
+    return merged(default, found) if isinstance(default, Mapping) and isinstance(found, Mapping) else found
 
 
 def routes(packages: Sequence[PackageReport], catalog: Catalog) -> tuple[list[dict[str, str]], dict[str, Any]]:

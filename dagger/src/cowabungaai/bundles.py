@@ -18,7 +18,7 @@ from cowabungaai import bundle_definition as definitions
 from cowabungaai.bundle_definition import DEFINITION, FOLDER, PACKAGES, VARIANTS
 from cowabungaai.errors import BuildError, PublishError
 from cowabungaai.images import version_of
-from cowabungaai.packages import Packaged, Wanted, zarf_package
+from cowabungaai.packages import Packaged, Wanted, gpu_values, zarf_package
 from cowabungaai.publish import Targets
 from cowabungaai.registries import BOUND_HOST
 from cowabungaai.sources import Project
@@ -108,8 +108,15 @@ async def uds_bundle(
     """
     definition = await project.source.file(f"{FOLDER}/{bundle.name}/{DEFINITION}").contents()
     reports = [packages[service].report for service in bundle.services]
+    of_gpus = [report.service for report in reports if report.flavor == "gpu"]
     filled = definitions.filled(
-        definition, reports, project.catalog, name=bundle.name, variant=bundle.variant, version=bundle.version
+        definition,
+        reports,
+        project.catalog,
+        name=bundle.name,
+        variant=bundle.variant,
+        version=bundle.version,
+        gpu_values={service: await gpu_values(project.source, service) for service in of_gpus},
     )
     if public_key:
         filled["packages"] = [{**entry, "publicKey": public_key} for entry in filled["packages"]]

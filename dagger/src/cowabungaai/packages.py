@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import dagger
 import yaml
@@ -20,7 +21,9 @@ from cowabungaai.tools import go_tool
 from cowabungaai.weights import Brought, Weights, default_weights, documentation, weights_archive, weights_of
 from cowabungaai.wheels import BUILD_IMAGE, SOURCE_DATE_EPOCH
 
-COMMON = "packages/common"
+# The folder of what all packages import, beside theirs.
+SHARED = "common"
+COMMON = f"packages/{SHARED}"
 UPSTREAM = "upstream"
 HARDENED = "hardened"
 GPU_VALUES = "values/gpu.yaml"
@@ -59,7 +62,7 @@ def packaged_names(paths: list[str]) -> list[str]:
     Args:
         paths: Of all zarf.yaml below packages/.
     """
-    return sorted(name for path in paths if (name := path.split("/")[1]) != COMMON.partition("/")[2])
+    return sorted(name for path in paths if (name := path.split("/")[1]) != SHARED)
 
 
 async def zarf_package(project: Project, name: str, wanted: Wanted) -> Packaged:
@@ -86,7 +89,7 @@ async def zarf_package(project: Project, name: str, wanted: Wanted) -> Packaged:
     image_file = await archive(project, image)
     version = tag_of(await version_of(source, name), wanted.flavor)
     described = with_values(
-        described, weights=wanted.with_weights, gpu=wanted.flavor == "gpu" and await _gpu(source, name)
+        described, weights=wanted.with_weights, gpu=wanted.flavor == "gpu" and bool(await gpu_values(source, name))
     )
     folder = _folder(source, name, described)
     folder = folder.with_file(f"{COMMON}/images/service.tar", image_file)
@@ -147,7 +150,7 @@ async def model_package(project: Project, model: Brought) -> dagger.File:
             "version": facts.version,
         },
         "documentation": {"model": "MODEL.md"},
-        "components": [{"name": MODEL_COMPONENT, "default": True, "import": {"path": f"../{COMMON.split('/')[1]}"}}],
+        "components": [{"name": MODEL_COMPONENT, "default": True, "import": {"path": f"../{SHARED}"}}],
     }
     folder = (
         dag.directory()
@@ -170,8 +173,15 @@ async def _weights(project: Project, spec: ServiceSpec, described: str, wanted: 
     return None
 
 
-async def _gpu(source: dagger.Directory, name: str) -> bool:
-    return bool(await source.glob(f"packages/{name}/{GPU_VALUES}"))
+async def gpu_values(source: dagger.Directory, name: str) -> dict[str, Any]:
+    """What a service's chart gets on top of its values with the flavor gpu; empty where it is made for nothing else.
+
+    Args:
+        source: The root of the repository.
+        name: The service.
+    """
+    file = f"packages/{name}/{GPU_VALUES}"
+    return dict(yaml.safe_load(await source.file(file).contents())) if await source.glob(file) else {}
 
 
 def with_values(described: str, *, weights: bool, gpu: bool) -> str:
