@@ -140,7 +140,22 @@ def test_a_bundles_settings_are_its_values_and_its_variables_defaults() -> None:
 
 
 def test_packets_for_elsewhere_are_counted() -> None:
-    assert network.unroutable(SNMP) == 7
+    assert network.unroutable(SNMP, "Ip6InReceives 3\nIp6OutNoRoutes 2\n") == 9
+    assert network.unroutable(SNMP, "") == 7, "a kernel without IPv6"
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"routes": ["10.77.0.0/24", "default"]}, "api has a way out: default"),
+        ({"unroutable": 2}, "api tried to send 2 packets elsewhere"),
+    ],
+)
+def test_what_looks_for_a_way_out_is_no_proof(changed: dict[str, Any], message: str) -> None:
+    one = {"namespace": "api", "interfaces": ["lo"], "routes": ["10.77.0.0/24"], "unroutable": 0}
+    network.check([one])
+    with pytest.raises(ProofError, match=message):
+        network.check([{**one, "namespace": "node"}, {**one, **changed}])
 
 
 def test_images_are_pulled_from_this_node() -> None:

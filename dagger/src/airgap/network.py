@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ POD = "10.77.0.{}"
 FIRST = 10
 # Addresses of documentation, and two that many programs would ask.
 OUTSIDE = ("192.0.2.1", "2001:db8::1", "1.1.1.1", "8.8.8.8")
-# Of /proc/net/snmp: packets that were to go where no route leads.
-NO_ROUTE = "OutNoRoutes"
+# Packets that were to go where no route leads, as the kernel counts them: of IPv4 as a column, of IPv6 as a line.
+COUNTERS = ("/proc/net/snmp", "/proc/net/snmp6")
+NO_ROUTE, NO_ROUTE6 = "OutNoRoutes", "Ip6OutNoRoutes"
 KNOWN_KINDS = {"bridge", "veth", ""}
 
 
@@ -55,7 +57,7 @@ class Network:
         if len(self.unreachable) != len(OUTSIDE):
             raise ProofError(f"something outside can be reached: {sorted(set(OUTSIDE) - set(self.unreachable))}")
         # What the attempts just made count for.
-        self._asked = unroutable(Path("/proc/net/snmp").read_text())
+        self._asked = unroutable(*(Path(file).read_text() for file in COUNTERS))
 
     def add(self, pod: str) -> str:
         """A namespace for a pod, connected with the others alone; its address.
@@ -83,17 +85,8 @@ class Network:
             output("ip", "netns", "delete", pod)
 
     def evidence(self) -> list[dict[str, Any]]:
-        """What the node and every pod tell of their ways out.
-
-        Raises:
-            ProofError: There is one.
-        """
-        found = [_evidence("node", self._asked)]
-        found += [_evidence(pod, 0) for pod in self._pods]
-        for one in found:
-            if out := [route for route in one.routes if not route.startswith("10.77.0.")]:
-                raise ProofError(f"{one.namespace} has a way out: {', '.join(out)}")
-        return [asdict(one) for one in found]
+        """What the node and every pod tell of their ways out."""
+        return [asdict(_evidence("node", self._asked)), *(asdict(_evidence(pod, 0)) for pod in self._pods)]
 
 
 def _links(pod: str = "") -> list[dict[str, Any]]:
@@ -117,18 +110,36 @@ def _evidence(name: str, asked: int) -> Evidence:
         # Of its own link alone.
         if not route["dst"].startswith("fe80:")
     ]
-    packets = unroutable(output(*inside, "cat", "/proc/net/snmp"))
+    packets = unroutable(*(output(*inside, "cat", file) for file in COUNTERS))
     return Evidence(name, [link["ifname"] for link in links], routes, packets - asked)
 
 
-def unroutable(snmp: str) -> int:
+def check(evidence: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse evidence of a way out, and of what tried to find one.
+
+    Args:
+        evidence: As `Network.evidence` gives it.
+
+    Raises:
+        ProofError: A namespace has a way out, or something in it tried to send elsewhere.
+    """
+    for one in evidence:
+        if out := [route for route in one["routes"] if not route.startswith("10.77.0.")]:
+            raise ProofError(f"{one['namespace']} has a way out: {', '.join(out)}")
+        if one["unroutable"]:
+            raise ProofError(f"{one['namespace']} tried to send {one['unroutable']} packets elsewhere; see its log")
+
+
+def unroutable(snmp: str, snmp6: str) -> int:
     """Packets that were to go where no route leads.
 
     Args:
         snmp: The content of /proc/net/snmp.
+        snmp6: The content of /proc/net/snmp6.
     """
     names, values = (line.split() for line in snmp.splitlines() if line.startswith("Ip:"))
-    return int(values[names.index(NO_ROUTE)])
+    six = dict(line.split() for line in snmp6.splitlines())
+    return int(values[names.index(NO_ROUTE)]) + int(six.get(NO_ROUTE6, 0))
 
 
 def reachable(address: str) -> bool:

@@ -23,7 +23,7 @@ from typing import Any
 
 from airgap import images
 from airgap.charts import manifests
-from airgap.network import Network
+from airgap.network import Network, check
 from airgap.pods import Node
 from airgap.suites import answers, as_dict, conformance, listens, wait_for
 from airgap.tools import ProofError, by_kind
@@ -85,6 +85,7 @@ class Proof:
                 shutil.copytree(scratch / "node/logs", out / "logs", dirs_exist_ok=True)
                 self.told["network"] = {"unreachable": network.unreachable, "namespaces": network.evidence()}
                 network.close()
+        check(self.told["network"]["namespaces"])
         if failed := [ran["service"] for ran in self.told["suites"] if not ran["passed"]]:
             raise ProofError(f"the suite fails for {', '.join(failed)}; see its pytest.txt")
 
