@@ -14,6 +14,7 @@ REPEATER = "packages/repeater/chart"
 DNS = "kube-system"
 DATABASE = "--set=database.secretName=postgres"
 GATEWAY = {"app.kubernetes.io/part-of": "cowabungaai", "app.kubernetes.io/component": "gateway"}
+PROMETHEUS = {"app.kubernetes.io/name": "prometheus"}
 NAME = "kubernetes.io/metadata.name"
 
 
@@ -80,7 +81,7 @@ def test_backends_know_the_gateway_and_prometheus_and_ask_nobody(shown: Rendered
     port = shown.container["ports"][0]["containerPort"]
     assert edges(shown) == {
         edge("Ingress", NAMESPACE, GATEWAY, [port]),
-        edge("Ingress", "monitoring", {}, [int(shown.variables["COWABUNGAAI_METRICS_PORT"])]),
+        edge("Ingress", "monitoring", PROMETHEUS, [int(shown.variables["COWABUNGAAI_METRICS_PORT"])]),
     }
     assert shown.one("NetworkPolicy")["spec"]["egress"] == []
 
@@ -100,7 +101,7 @@ def test_the_package_of_uds_allows_what_the_policy_allows(shown: Rendered) -> No
 
 def test_the_gateway_reaches_its_backends_its_database_and_dns() -> None:
     arguments = (DATABASE, "--set=database.namespace=postgres", "--set=database.pods.app=db")
-    shown = rendered(API, *arguments, "--set=sso.enabled=true")
+    shown = rendered(API, *arguments, "--set=sso.enabled=true", "--set=sso.domain=uds.dev")
     backend = {**GATEWAY, "app.kubernetes.io/component": "backend"}
     assert {one for one in edges(shown) if one[0] == "Egress"} == {
         edge("Egress", NAMESPACE, backend, [50051]),

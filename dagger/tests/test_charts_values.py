@@ -200,7 +200,7 @@ def test_numbers_are_written_as_services_read_them() -> None:
 
 def test_the_gateway_gets_its_models_as_they_are_written() -> None:
     backends = '{"repeater": {"dns": "grpc://cowabungaai-repeater:50051"}}'
-    shown = rendered(API, "--set=sso.enabled=true", f"--set-json=backends={backends}")
+    shown = rendered(API, "--set=sso.enabled=true", "--set=sso.domain=uds.dev", f"--set-json=backends={backends}")
     (config,) = shown.all("ConfigMap")
     written = yaml.safe_load(config["data"]["models.yaml"])
     assert written["models"] == [{"name": "repeater", "backend": "cowabungaai-repeater:50051"}]

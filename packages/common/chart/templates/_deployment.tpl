@@ -55,8 +55,9 @@ serviceAccountName: {{ include "cowabungaai.name" .root }}
 automountServiceAccountToken: false
 # A Service's name would give pods variables such as COWABUNGAAI_API_PORT, which are settings of ours.
 enableServiceLinks: false
-# What is in flight ends: the stop is announced, then the service drains, then there is some room.
-terminationGracePeriodSeconds: {{ add $values.stopDelaySeconds $values.drainSeconds 15 }}
+# What is in flight ends: the stop is announced, by the gateway once more, then the service drains, then there is some room.
+{{- $announced := index $values.settings "drain-delay-seconds" | default 0 | float64 | ceil | int }}
+terminationGracePeriodSeconds: {{ add $values.stopDelaySeconds $announced $values.drainSeconds 15 }}
 securityContext:
   runAsNonRoot: true
   runAsUser: 65532
