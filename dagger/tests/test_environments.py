@@ -41,9 +41,9 @@ def test_environments_differ_where_they_should() -> None:
     assert replicas == [1, 1, 3]
     assert load(EnvironmentName.production).values_for("a-new-one")["replicas"] == 2
     assert [load(name).tags_for("1.2.0+x", SHA) for name in EnvironmentName] == [
-        ["1.2.0-x-dev", SHA[:12]],
-        ["1.2.0-x-rc", SHA[:12]],
-        ["1.2.0-x", SHA[:12]],
+        ["1.2.0-x-dev", SHA],
+        ["1.2.0-x-rc", SHA],
+        ["1.2.0-x", SHA],
     ]
     assert load(EnvironmentName.production).tags_for("1.2.0", None) == ["1.2.0"]
 

@@ -13,6 +13,7 @@ import pytest
 from cowabungaai import errors
 from cowabungaai.errors import BuildError, PublishError, ScanError
 from cowabungaai.gates import REQUIRED, SCAN, TESTS, Approved, Candidate, Gate, Passed, approve
+from cowabungaai.images import BuiltImage
 from cowabungaai.published import (
     PublishReport,
     check_sha,
@@ -31,7 +32,7 @@ SHA = "0123456789abcdef0123456789abcdef01234567"
 
 def candidate(service: str = "api", digest: str = DIGEST) -> Candidate:
     """An image that nobody looks into."""
-    return Candidate(service, "cpu", "0.1.0", digest, cast(dagger.File, None))
+    return Candidate(service, "cpu", "0.1.0", digest, cast(dagger.File, None), cast(BuiltImage, None))
 
 
 def passed(*gates: str, digest: str = DIGEST) -> tuple[Passed, ...]:
@@ -106,6 +107,12 @@ def test_tags(flavor: str, sha: str | None, release: bool, tags: list[str]) -> N
     assert tags_of("0.1.0", flavor, sha, release=release) == tags
 
 
+def test_an_environments_tags_are_set_once() -> None:
+    asked = ["0.1.0-rc", SHA]
+    assert tags_of("0.1.0", "gpu", SHA, release=False, environment=asked) == ["0.1.0-rc-gpu", f"{SHA}-gpu"]
+    assert tags_of("0.1.0", "cpu", SHA, release=True, environment=["0.1.0", SHA]) == ["0.1.0", SHA, "latest"]
+
+
 def test_a_version_with_a_local_part_makes_a_tag() -> None:
     assert tags_of("1.0+b.1", "cpu", None, release=True)[0] == "1.0-b.1"
     with pytest.raises(PublishError, match="makes no tag"):
@@ -115,14 +122,14 @@ def test_a_version_with_a_local_part_makes_a_tag() -> None:
 @pytest.mark.parametrize("sha", ["main", "ABCDEF0", "012345", SHA + "0", "0123456 "])
 def test_a_commit_is_hexadecimal(sha: str) -> None:
     with pytest.raises(PublishError, match="--sha: expected 7 to 40"):
-        check_sha(sha, release=True)
+        check_sha(sha, tagged=True)
 
 
 def test_an_image_without_any_tag_is_refused() -> None:
     with pytest.raises(PublishError, match="--sha COMMIT"):
-        check_sha(None, release=False)
-    check_sha(None, release=True)
-    check_sha("0123456", release=False)
+        check_sha(None, tagged=False)
+    check_sha(None, tagged=True)
+    check_sha("0123456", tagged=False)
 
 
 def test_both_gates_are_required_of_the_same_digest() -> None:

@@ -113,7 +113,7 @@ def test_it_is_built_tested_and_listed(call: Call, results: Path, database: Path
     assert (results / "dist" / "images" / f"{NAME}.tar").exists()
     call(results / "unit", "test", "--service", NAME)
     assert summary(results / "unit")["passed"] is True
-    call(results / "sbom", "sbom", "--service", NAME)
+    call(results / "sbom", "sbom-all", "--services", NAME)
     assert {file.name for file in (results / "sbom").iterdir()} >= {f"{NAME}.spdx.json", f"{NAME}.cdx.json"}
     call(results / "scan", "scan", "--service", NAME, "--db", database)
     assert summary(results / "scan")["passed"] is True
@@ -141,11 +141,11 @@ def test_it_is_packaged_and_published(
     assert (tmp_path / "package.tar.zst").stat().st_size > 1_000_000
     call(tmp_path / "env", "build-for-env", "--environment", "STAGING", "--services", NAME)
     values = yaml.safe_load((tmp_path / "env" / "values" / f"{NAME}.yaml").read_text())
-    assert values["image"].startswith(f"ghcr.io/cowabungaai/{NAME}:")
+    assert values["image"].startswith(f"ghcr.io/awdemos/cowabungaai/{NAME}:0.1.0-rc@")
     via = ("--via", f"tcp://127.0.0.1:{registry.port}", "--registries", f"local:{registry.port}/team")
-    call(results, "publish", "--service", NAME, *via, "--sha", SHA, "--db", database)
+    call(results, "publish", "--service", NAME, *via, "--environment", "STAGING", "--sha", SHA, "--db", database)
     (image,) = json.loads((results / "published.json").read_text())["images"]
-    assert registry.check_whole() == {f"team/{NAME}:{SHA}": image["digest"]}
+    assert registry.check_whole() == dict.fromkeys((f"team/{NAME}:0.1.0-rc", f"team/{NAME}:{SHA}"), image["digest"])
     with tarfile.open(results / "dist" / "images" / f"{NAME}.tar") as archive:
         index = json.load(archive.extractfile("index.json"))  # type: ignore[arg-type]  # it is a file
     assert index["manifests"][0]["digest"] == image["digest"]

@@ -179,6 +179,23 @@ def failing(dagger: Run, *call: str | Path) -> str:
     return said
 
 
+def test_what_is_critical_keeps_an_image_back_in_any_case(dagger: Run, registry: Registry) -> None:
+    said = failing(
+        dagger,
+        "call",
+        "publish",
+        "--service=repeater",
+        *to(registry.port),
+        "--sha",
+        SHA,
+        "--severity=LOW",
+        "--db",
+        NEVER_READ,
+    )
+    assert "--severity: CRITICAL keeps an image back in any case" in said
+    assert registry.repositories() == []
+
+
 def test_wrong_credentials_are_told_by_registry_before_anything_is_built(
     dagger: Run, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from dagger import dag
 from cowabungaai import pytest_run
 from cowabungaai.catalog import ServiceSpec
 from cowabungaai.here import check_room
-from cowabungaai.images import USER, build_with
+from cowabungaai.images import USER, BuiltImage, build, build_with
 from cowabungaai.models import default_model
 from cowabungaai.pytest_run import REPORT, Ran, arguments
 from cowabungaai.sources import Project
@@ -54,7 +54,19 @@ async def run_tests(project: Project, name: str, flavor: str | None = None) -> R
     """
     spec = project.catalog.get(name) if flavor is None else project.catalog.check_flavor(name, flavor)
     await check_room(spec, flavor or "cpu")
-    image = await build_with(project, spec, GPU_LOCK if flavor == "gpu" else LOCK, "tested")
+    if flavor is None and "cpu" not in spec.flavors:
+        return await run_in(project, await build_with(project, spec, LOCK, "tested"))
+    return await run_in(project, await build(project, name, flavor or "cpu"))
+
+
+async def run_in(project: Project, image: BuiltImage) -> Ran:
+    """Unit tests in an image.
+
+    Args:
+        project: Sources and catalog.
+        image: Of a service.
+    """
+    name = image.spec.name
     contained = {spec.name for spec in project.catalog.dependencies(name)}
     others = [spec for spec in project.catalog.dependencies(name, tests=True) if spec.name not in contained]
     tools = packages_stage(project.source, project.source.file(f"services/{name}/requirements-test.lock"))

@@ -21,7 +21,6 @@ from cowabungaai.vulnerability_db import parse_age
 
 FILE = "environments.yaml"
 PLACEHOLDERS = {"version", "sha"}
-SHORT_SHA = 12
 
 
 @dagger.enum_type
@@ -34,7 +33,7 @@ class EnvironmentName(enum.Enum):
 
 
 class Policy(BaseModel):
-    """What images must pass to get there.
+    """What images must pass to be published for it.
 
     Attributes:
         severity: What a scan fails on, as its --severity.
@@ -84,7 +83,7 @@ class Environment(BaseModel):
         """
         shown = version.replace("+", "-")
         wanted = (tag for tag in self.tags if sha or "{sha}" not in tag)
-        return [tag.format(version=shown, sha=(sha or "")[:SHORT_SHA]) for tag in wanted]
+        return [tag.format(version=shown, sha=sha) for tag in wanted]
 
     def values_for(self, service: str) -> dict[str, Any]:
         """A service's values: those of all services, and its own over them.

@@ -32,7 +32,8 @@ class Candidate:
         flavor: cpu or gpu.
         version: The service's.
         digest: Of the image's manifest.
-        archive: OCI archive with the image; these bytes are what registries get.
+        archive: OCI archive with the image; these bytes are what registries get, and what is scanned.
+        image: What the archive was packed from; in it the tests run.
     """
 
     service: str
@@ -40,6 +41,7 @@ class Candidate:
     version: str
     digest: str
     archive: dagger.File
+    image: images.BuiltImage
 
 
 class Passed(BaseModel):
@@ -90,12 +92,13 @@ def gates_of(project: Project, settings: scan_run.Settings) -> dict[str, Gate]:
     """
 
     async def tests(candidate: Candidate) -> str:
-        ran = await checks.run_tests(project, candidate.service, candidate.flavor)
+        ran = await checks.run_in(project, candidate.image)
         summary = ran.check(f"unit tests of {candidate.service} failed in its image").summary
         return f"{summary.tests - summary.skipped} passed, {summary.skipped} skipped"
 
     async def scan(candidate: Candidate) -> str:
-        await scan_run.scan_images(project, [candidate.service], candidate.flavor, settings)
+        archives = {candidate.service: candidate.archive}
+        await scan_run.scan_images(project, list(archives), candidate.flavor, settings, archives=archives)
         return f"nothing of {','.join(settings.severities)} that is not accepted"
 
     return {TESTS: tests, SCAN: scan}
@@ -113,9 +116,10 @@ async def candidate_of(project: Project, service: str, flavor: str) -> Candidate
         PipelineError: It could not be built.
     """
     await check_room(project.catalog.check_flavor(service, flavor), flavor)
-    archive = await images.archive(project, await images.build(project, service, flavor))
+    image = await images.build(project, service, flavor)
+    archive = await images.archive(project, image)
     facts = await facts_of(archive, archive_name(service, flavor))
-    return Candidate(service, flavor, await images.version_of(project.source, service), facts.digest, archive)
+    return Candidate(service, flavor, await images.version_of(project.source, service), facts.digest, archive, image)
 
 
 async def approve(

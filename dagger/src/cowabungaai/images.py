@@ -48,7 +48,7 @@ class BuiltImage:
         container: The image, to be run.
         layers: The image's, the first lowest, to be packed.
         config: The image's, as OCI has it.
-        reference: The name under which it is packaged and published.
+        reference: The name under which it is packaged.
         built_at: One file per stage with the time, in seconds since 1970, at which it really ran; all from before this
             run means that the engine had the image in its cache.
         drift: File that names the Debian packages that are not as locked, a line each.
@@ -240,7 +240,7 @@ def tag_of(version: str, flavor: str, *, hardened: bool = False) -> str:
 
 
 def reference_of(name: str, tag: str) -> str:
-    """The name under which an image is packaged and published."""
+    """The name under which an image is packaged; registries.yaml tells under which it is published."""
     return f"{REGISTRY_PREFIX}/{name}:{tag}"
 
 

@@ -7,7 +7,7 @@ import re
 import secrets
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import dagger
@@ -15,8 +15,8 @@ from dagger import dag
 from pydantic import ValidationError
 
 from cowabungaai.errors import PublishError
-from cowabungaai.gates import Approved
-from cowabungaai.published import PublishedImage, failures, published, push_request, tags_of
+from cowabungaai.gates import Approved, Candidate
+from cowabungaai.published import PublishedImage, failures, published, push_request
 from cowabungaai.push_messages import PushAnswer, PushRequest
 from cowabungaai.registries import BOUND_HOST, Registry
 from cowabungaai.steps import step
@@ -92,7 +92,7 @@ def _check_access(answer: PushAnswer) -> None:
 
 
 async def push(
-    source: dagger.Directory, targets: Targets, approved: Sequence[Approved], sha: str | None, *, release: bool
+    source: dagger.Directory, targets: Targets, approved: Sequence[Approved], tags: Callable[[Candidate], list[str]]
 ) -> list[PublishedImage]:
     """Send images to every registry; a failure of one does not keep the others back.
 
@@ -100,8 +100,7 @@ async def push(
         source: The root of the repository.
         targets: Where images go.
         approved: What is sent.
-        sha: The commit, for its tag.
-        release: Whether version and latest are tags, too.
+        tags: Of an image.
 
     Raises:
         PublishError: Something could not be sent; the message tells what, where, and what was published.
@@ -110,8 +109,7 @@ async def push(
     container = await _container(source, targets)
     for one in approved:
         candidate = one.candidate
-        tags = tags_of(candidate.version, candidate.flavor, sha, release=release)
-        images[candidate.service] = (candidate.digest, tags)
+        images[candidate.service] = (candidate.digest, tags(candidate))
         container = container.with_mounted_directory(f"{LAYOUTS}/{candidate.service}", _layout(candidate.archive))
     request = push_request(images, targets.registries, targets.files(), LAYOUTS)
     async with step(f"push {', '.join(images)} to {', '.join(registry.name for registry in targets.registries)}"):

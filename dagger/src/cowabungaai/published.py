@@ -87,6 +87,7 @@ class PublishReport(BaseModel):
     schema_version: int = 1
     sha: str | None
     release: bool
+    environment: str | None = None
     seconds: float
     images: list[PublishedImage]
 
@@ -125,30 +126,31 @@ def parse_report(text: str, file: str) -> PublishReport:
     return report
 
 
-def check_sha(sha: str | None, *, release: bool) -> None:
+def check_sha(sha: str | None, *, tagged: bool) -> None:
     """Refuse a commit that is none, and a call that would leave images without a tag.
 
     Args:
         sha: The commit, 7 to 40 hexadecimal digits.
-        release: Whether this is a release.
+        tagged: Whether images have another tag: that of a release, or of an environment.
 
     Raises:
         PublishError: Neither is given, or the commit is no commit.
     """
-    if sha is None and not release:
-        raise PublishError("expected --sha COMMIT, whose tag the images get, or --release, or both")
+    if sha is None and not tagged:
+        raise PublishError("expected --sha COMMIT, whose tag the images get, --release, or --environment")
     if sha is not None and not SHA.fullmatch(sha):
         raise PublishError(f"--sha: expected 7 to 40 of 0-9 and a-f, a commit, got {sha!r}")
 
 
-def tags_of(version: str, flavor: str, sha: str | None, *, release: bool) -> list[str]:
-    """The tags of an image: the commit's always, version and latest with a release; those of gpu end in -gpu.
+def tags_of(version: str, flavor: str, sha: str | None, *, release: bool, environment: Sequence[str] = ()) -> list[str]:
+    """The tags of an image: the environment's and the commit's, version and latest with a release; gpu's end in -gpu.
 
     Args:
         version: The service's.
         flavor: cpu or gpu.
         sha: The commit.
         release: Whether this is a release.
+        environment: Tags that an environment asks for.
 
     Raises:
         PublishError: The version makes no tag.
@@ -156,7 +158,8 @@ def tags_of(version: str, flavor: str, sha: str | None, *, release: bool) -> lis
     suffix = "" if flavor == "cpu" else f"-{flavor}"
     # A local part, which + begins, is allowed in versions, not in tags.
     versions = [version.replace("+", "-"), LATEST] if release else []
-    tags = [f"{tag}{suffix}" for tag in (*versions[:1], *([sha] if sha else []), *versions[1:])]
+    wanted = (*versions[:1], *environment, *([sha] if sha else []), *versions[1:])
+    tags = [f"{tag}{suffix}" for tag in dict.fromkeys(wanted)]
     for tag in tags:
         if not TAG.fullmatch(tag):
             raise PublishError(f"{tag!r} makes no tag of an image: expected letters, digits, . _ - and at most 128")

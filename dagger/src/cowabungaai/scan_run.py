@@ -70,7 +70,13 @@ class Looked:
 
 
 async def scan_images(
-    project: Project, names: Sequence[str], flavor: str, settings: Settings, left_out: Sequence[LeftOut] | None = None
+    project: Project,
+    names: Sequence[str],
+    flavor: str,
+    settings: Settings,
+    left_out: Sequence[LeftOut] | None = None,
+    *,
+    archives: Mapping[str, dagger.File] | None = None,
 ) -> dagger.Directory:
     """Scan services' images.
 
@@ -80,6 +86,7 @@ async def scan_images(
         flavor: cpu or gpu; each of them has it.
         settings: How findings are judged.
         left_out: Services that are not scanned, for the summary, where these are all others; else None.
+        archives: Of the images, by service, where just these are to be scanned; else they are built.
 
     Raises:
         ScanError: Something was found that may not be, or a service could not be scanned.
@@ -87,8 +94,11 @@ async def scan_images(
     begun = await _begin(project.source, settings)
 
     async def one(name: str) -> Looked:
-        await check_room(project.catalog.get(name), flavor)
-        archive = await images.archive(project, await images.build(project, name, flavor))
+        if archives is None:
+            await check_room(project.catalog.get(name), flavor)
+            archive = await images.archive(project, await images.build(project, name, flavor))
+        else:
+            archive = archives[name]
         file = scan.image_report(begun.trivy, archive, archive_name(name, flavor), begun.database)
         report = parse_report(await file.contents(), name)
         return await _look(begun, name, report, scan.check_image(report, name))
@@ -163,7 +173,7 @@ async def _finish(
     left_out: Sequence[LeftOut] | None = None,
 ) -> dagger.Directory:
     settings = begun.settings
-    ended = await outcomes("scan", names, one, at_once=os.cpu_count())
+    ended = await outcomes("scan", names, one, at_once=os.cpu_count() or 1)
     looked = {name: result for name, result in ended.items() if isinstance(result, Looked)}
     failures = [str(result) for result in ended.values() if isinstance(result, PipelineError)]
     found = [result.outcome for result in looked.values()]

@@ -9,11 +9,11 @@ from typing import Annotated
 import dagger
 from dagger import Doc, function
 
-from cowabungaai import environments
+from cowabungaai import environments, registries
 from cowabungaai.environments import DeployedService, Deployment, EnvironmentName
 from cowabungaai.functions.building import Building
-from cowabungaai.images import REGISTRY_PREFIX, version_of
-from cowabungaai.published import check_sha
+from cowabungaai.images import version_of
+from cowabungaai.published import check_sha, tags_of
 from cowabungaai.report import BuildReport
 
 # Values that charts import.
@@ -30,18 +30,24 @@ class Environments(Building):
         flavor: Annotated[str, Doc("cpu or gpu; services that lack it are not built")] = "cpu",
         services: Annotated[list[str] | None, Doc("Only these; it fails if one of them cannot be built here")] = None,
         sha: Annotated[str | None, Doc("The commit, 7 to 40 hexadecimal digits, for tags that name it")] = None,
+        registry: Annotated[
+            str,
+            Doc("From which it is deployed: a name of registries.yaml, or host/prefix; the first of them by default"),
+        ] = "",
     ) -> dagger.Directory:
         """What build-all leaves, with environment.json and values for charts; the images are the same."""
         described = environments.load(environment)
         if sha is not None:
-            check_sha(sha, release=False)
+            check_sha(sha, tagged=True)
+        address = registries.resolve([registry] if registry else None)[0].address
         built: dagger.Directory = await self.build_all(flavor, services)
         report = BuildReport.model_validate(json.loads(await built.file("build-report.json").contents()))
         deployed = []
         for row in report.services:
             version = await version_of(self.source, row.service)
-            tags = described.tags_for(version, sha)
-            image = f"{REGISTRY_PREFIX}/{row.service}:{tags[0]}@{row.digest}"
+            asked = described.tags_for(version, sha)
+            tags = tags_of(version, row.flavor, sha, release=False, environment=asked)
+            image = f"{address}/{row.service}:{tags[0]}@{row.digest}"
             values = await self._values(described, row.service, image)
             file = None
             if values is not None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Self
 
 import dagger
 from dagger import Doc, dag, field, function, object_type
 
-from cowabungaai import gates, registries
+from cowabungaai import environments, gates, registries
+from cowabungaai.environments import EnvironmentName
+from cowabungaai.errors import PublishError
 from cowabungaai.functions.base import Base, Flavor, Service
 from cowabungaai.functions.scanning import (
     DatabaseCache,
@@ -36,6 +39,10 @@ Registries = Annotated[
 ]
 Sha = Annotated[str | None, Doc("The commit, 7 to 40 hexadecimal digits; every image gets it as a tag")]
 Release = Annotated[bool, Doc("Set the tags of the service's version and latest, too")]
+ForEnvironment = Annotated[
+    EnvironmentName | None,
+    Doc("Set the tags of environments.yaml for it, too; its policy takes the place of --severity and --max-db-age"),
+]
 Via = Annotated[
     dagger.Service | None,
     Doc("A registry that only this machine reaches, tcp://127.0.0.1:5000; --registries local:5000/prefix names it"),
@@ -49,6 +56,31 @@ class RegistryAuth:
     address: str = field()
     username: str = field()
     secret: dagger.Secret = field()
+
+
+@dataclass(frozen=True)
+class Tagging:
+    """By what images are tagged.
+
+    Attributes:
+        sha: The commit.
+        release: Whether version and latest are tags.
+        environment: Whose tags they get.
+    """
+
+    sha: str | None
+    release: bool
+    environment: EnvironmentName | None
+
+    def check(self) -> None:
+        """Refuse a commit that is none, and what would leave images without a tag."""
+        check_sha(self.sha, tagged=self.release or self.environment is not None)
+
+    def tags(self, candidate: gates.Candidate) -> list[str]:
+        """Of an image."""
+        described = environments.load(self.environment) if self.environment else None
+        asked = described.tags_for(candidate.version, self.sha) if described else []
+        return tags_of(candidate.version, candidate.flavor, self.sha, release=self.release, environment=asked)
 
 
 class Publishing(Base):
@@ -79,6 +111,7 @@ class Publishing(Base):
         registries: Registries = None,
         sha: Sha = None,
         release: Release = False,
+        environment: ForEnvironment = None,
         via: Via = None,
         severity: Severity = "CRITICAL,HIGH",
         db: DatabaseFile = None,
@@ -90,11 +123,15 @@ class Publishing(Base):
         max_db_age: MaxAge = "7d",
     ) -> dagger.Directory:
         """Send an image to registries once its unit tests and scan have passed: published.json, references.txt."""
+        described = environments.load(environment) if environment else None
+        if described:
+            severity, max_db_age = described.policy.severity, described.policy.max_db_age
         database = (db, db_ref, db_username, db_password, max_db_age)
         settings = await scan_settings(severity, ignore_file, 1, database, via=db_via, cache=db_cache)
         targets = self._targets(registries, via)
         project = await self._project()
-        return await _publish(project, [service], flavor, targets=targets, settings=settings, sha=sha, release=release)
+        tagging = Tagging(sha, release, environment)
+        return await _publish(project, [service], flavor, targets=targets, settings=settings, tagging=tagging)
 
     @function(cache="never")  # type: ignore[call-overload, untyped-decorator]  # overloads lack it
     async def publish_all(
@@ -106,6 +143,7 @@ class Publishing(Base):
         registries: Registries = None,
         sha: Sha = None,
         release: Release = False,
+        environment: ForEnvironment = None,
         via: Via = None,
         severity: Severity = "CRITICAL,HIGH",
         db: DatabaseFile = None,
@@ -117,12 +155,16 @@ class Publishing(Base):
         max_db_age: MaxAge = "7d",
     ) -> dagger.Directory:
         """Send the images of all services to registries; nothing is sent unless every one has passed tests and scan."""
+        described = environments.load(environment) if environment else None
+        if described:
+            severity, max_db_age = described.policy.severity, described.policy.max_db_age
         database = (db, db_ref, db_username, db_password, max_db_age)
         settings = await scan_settings(severity, ignore_file, 1, database, via=db_via, cache=db_cache)
         targets = self._targets(registries, via)
         project = await self._project()
         names = services or project.catalog.with_flavor(flavor)
-        return await _publish(project, names, flavor, targets=targets, settings=settings, sha=sha, release=release)
+        tagging = Tagging(sha, release, environment)
+        return await _publish(project, names, flavor, targets=targets, settings=settings, tagging=tagging)
 
     def _targets(self, asked: list[str] | None, via: dagger.Service | None) -> Targets:
         credentials = [Credentials(one.address, one.username, one.secret) for one in self.registry_auth]
@@ -138,23 +180,30 @@ async def _publish(
     *,
     targets: Targets,
     settings: Settings,
-    sha: str | None,
-    release: bool,
+    tagging: Tagging,
 ) -> dagger.Directory:
     """Everything that can be wrong in the call is told first, then access, then gates; only then is something sent."""
     started = time.time()
-    check_sha(sha, release=release)
+    tagging.check()
+    if "CRITICAL" not in settings.severities:
+        raise PublishError("--severity: CRITICAL keeps an image back in any case; name it, too")
     names = list(dict.fromkeys(project.catalog.check_flavor(name, flavor).name for name in services))
     await check_targets(project.source, targets, names)
 
     async def build(name: str) -> gates.Candidate:
         candidate = await gates.candidate_of(project, name, flavor)
-        tags_of(candidate.version, flavor, sha, release=release)
+        tagging.tags(candidate)
         return candidate
 
     approved = await gates.approve(names, build, gates.gates_of(project, settings))
-    images = await push(project.source, targets, approved, sha, release=release)
-    report = PublishReport(sha=sha, release=release, seconds=round(time.time() - started, 2), images=images)
+    images = await push(project.source, targets, approved, tagging.tags)
+    report = PublishReport(
+        sha=tagging.sha,
+        release=tagging.release,
+        environment=tagging.environment.value if tagging.environment else None,
+        seconds=round(time.time() - started, 2),
+        images=images,
+    )
     listed = "".join(f"{reference}\n" for reference in report.references())
     print(listed, end="")
     return (

@@ -64,7 +64,7 @@ class Reporting(Base):
     ) -> dagger.Directory:
         """What a release holds and what was proved of it: release-report.json, index.html for people."""
         if sha is not None:
-            check_sha(sha, release=False)
+            check_sha(sha, tagged=True)
         project = await self._project()
         backends = [spec.name for spec in project.catalog if spec.kind not in NOT_BACKENDS]
         report, output = await judged(project, results, sha, backends)
