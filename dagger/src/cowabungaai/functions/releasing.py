@@ -9,9 +9,9 @@ import dagger
 from dagger import Doc, dag, function
 
 from cowabungaai import airgap_proof as airgap
-from cowabungaai import bundles, checks, conformance, release, sbom_run, scan_run, signing
+from cowabungaai import bundles, checks, conformance, integration, release, sbom_run, scan_run, signing
 from cowabungaai.errors import ReleaseError, TestFailureError
-from cowabungaai.functions.base import Flavor, Models, Suite
+from cowabungaai.functions.base import EndToEnd, Flavor, Models, Suite
 from cowabungaai.functions.building import Building
 from cowabungaai.functions.reporting import judged
 from cowabungaai.functions.scanning import (
@@ -24,6 +24,7 @@ from cowabungaai.functions.scanning import (
     IgnoreFile,
     MaxAge,
     Severity,
+    Tree,
     scan_settings,
 )
 from cowabungaai.package_report import PackagesReport
@@ -41,6 +42,8 @@ class Releasing(Building):
     async def release(
         self,
         suite: Suite,
+        stack: EndToEnd,
+        tree: Tree,
         ignore_file: IgnoreFile,
         key: Annotated[dagger.Secret, Doc("Private key, such as file:cosign.key, of `courier keygen`")],
         *,
@@ -74,6 +77,11 @@ class Releasing(Building):
         results = results.with_directory("scan", await scan_run.scan_images(project, names, flavor, settings))
         results = results.with_directory("sbom", await sbom_run.make(project, names, flavor))
         results = results.with_directory("conformance", await _conformance(project, names, suite, models_dir))
+        async with step("integration test"):
+            echo = next(spec.name for spec in project.catalog if spec.echoes)
+            ran = await integration.run_suite(project, stack, echo)
+            results = results.with_directory("integration", ran.check("the whole stack fails").report)
+        results = results.with_directory("scan-source", await scan_run.scan_tree(self.source, tree, settings))
 
         packaged = await release.packages(project, names, wanted, flavor, models_dir)
         made = await release.made(project, packaged, wanted, signature)
@@ -86,16 +94,25 @@ class Releasing(Building):
         results = results.with_new_file("packages.json", told.model_dump_json(indent=2) + "\n")
         backends = [name for name in names if project.catalog.get(name).kind not in NOT_BACKENDS]
         report, reports = await judged(project, results, sha or None, backends)
-        if report.state == "failed":
-            raise ReleaseError("\n".join(["the release failed:", *report.problems]))
+        if report.state != "passed":
+            raise ReleaseError("\n".join([f"the release is {report.state}:", *report.problems]))
         folder = (
             made.folder.with_directory("report", reports)
             .with_directory("scan", results.directory("scan"))
+            .with_directory("scan-source", results.directory("scan-source"))
             .with_directory("sbom", results.directory("sbom"))
             .with_directory("airgap", proofs)
             .with_directory("/", release.instructions(made, wanted[0].version))
         )
-        parameters = {"flavor": flavor, "services": names, "bundles": [one.name for one in wanted]}
+        parameters = {
+            "flavor": flavor,
+            "services": names,
+            "bundles": [one.name for one in wanted],
+            "version": wanted[0].version,
+            "models": "brought" if models_dir else "default",
+            "severity": severity,
+            "max_db_age": max_db_age,
+        }
         async with step("sign, and verify as an operator does"):
             return await signing.sign(self.source, folder, signature, parameters, sha)
 
