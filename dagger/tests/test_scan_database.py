@@ -150,3 +150,17 @@ def test_identity_changes_with_the_database_and_not_with_its_download(tmp_path: 
 def test_what_a_database_does_not_know_is_told(tmp_path: Path) -> None:
     (tmp_path / "trivy.db").write_bytes(b"\0\1debian 13\2pip::GitHub\3")
     assert open_database.unknown(tmp_path, ["debian 13", "pip::", "go::"]) == ["go::"]
+
+
+def test_a_cache_gives_up_the_database_of_another_mirror(tmp_path: Path) -> None:
+    (tmp_path / "db").mkdir()
+    database = tmp_path / "db/trivy.db"
+    database.touch()
+    open_database.main(["--of", "one.example/trivy-db:2", str(tmp_path)])
+    assert not database.exists(), "nobody knows where it is from"
+    (tmp_path / "db").mkdir()
+    database.touch()
+    open_database.main(["--of", "one.example/trivy-db:2", str(tmp_path)])
+    assert database.exists()
+    open_database.main(["--of", "two.example/trivy-db:2", str(tmp_path)])
+    assert not database.exists()

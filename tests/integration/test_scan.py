@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from harness import CHECKOUT, Run
 
-from cowabunga import gotools
+from cowabunga import gotools, images
 from shared.registries import running_registry
 from shared.vulnerabilities import Advisory, build, push
 
@@ -158,6 +158,21 @@ def test_a_database_comes_from_a_mirror_and_is_kept(dagger: Run, database: Path,
         assert re.search(rf"HIGH +vulnerability +{HERE.id}", told), told
     told = failing(dagger, "scan", "--service", "repeater", cache)
     assert re.search(rf"HIGH +vulnerability +{HERE.id}", told), "the cache volume alone is enough"
+    told = failing(dagger, "scan", "--service", "repeater", cache, "--db-ref=127.0.0.1:9/trivy-db:2")
+    assert "127.0.0.1:9/trivy-db:2 could not be fetched" in told, "what another mirror gave does not stand in for it"
+
+
+def test_what_was_published_is_scanned_again(dagger: Run, database: Path, tmp_path: Path) -> None:
+    # What the engine gets from a registry: its own base image, which stands for a published one.
+    index = json.loads((images.layout("python") / "index.json").read_text())
+    reference = f"docker.io/library/python@{index['manifests'][0]['digest']}"
+    place = {"registry": "r", "reference": reference, "tagged": reference, "tags": [], "seconds": 0}
+    place |= dict.fromkeys(("bytes_sent", "requests", "failed"), 0)
+    image = {"service": "base", "flavor": "cpu", "version": "3.13", "digest": reference[-71:], "gates": []}
+    report = {"sha": "0123456", "release": False, "seconds": 0, "images": [{**image, "places": [place]}]}
+    (tmp_path / "published.json").write_text(json.dumps(report))
+    told = failing(dagger, "scan-published", "--published", tmp_path / "published.json", "--db", database)
+    assert re.search(rf"HIGH +vulnerability +{HERE.id}", told), told
 
 
 def test_a_mirror_that_is_not_there_fails(dagger: Run) -> None:

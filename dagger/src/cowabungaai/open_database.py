@@ -4,6 +4,7 @@
     open_database.py ARCHIVE|FOLDER OUT     puts trivy.db and metadata.json into OUT
     open_database.py --identity FOLDER      prints what changes when the database in a folder does
     open_database.py --knows FOLDER NAME... fails where the database has nothing on one of the names
+    open_database.py --of REFERENCE CACHE   removes the database from a cache that has one of another mirror
 
 Needs nothing but Python's standard library. What is wrong is told on one line.
 """
@@ -81,6 +82,19 @@ def unknown(folder: Path, names: list[str]) -> list[str]:
         return [name for name in names if content.find(name.encode()) < 0]
 
 
+def keep_only(reference: str, cache: Path) -> None:
+    """Remove a cache's database where it is of another mirror: Trivy takes a young one, wherever it is from.
+
+    Args:
+        reference: The mirror that is about to be asked.
+        cache: The folder with Trivy's `db` in it.
+    """
+    note = cache / "reference"
+    if not note.is_file() or note.read_text() != reference:
+        shutil.rmtree(cache / "db", ignore_errors=True)
+        note.write_text(reference)
+
+
 def main(arguments: list[str]) -> None:
     """Do what the arguments say."""
     match arguments:
@@ -89,10 +103,13 @@ def main(arguments: list[str]) -> None:
         case ["--knows", folder, *names]:
             if lacking := unknown(Path(folder), names):
                 raise UnusableError(f"it knows nothing of {', '.join(lacking)}, so nothing of it would be found")
+        case ["--of", reference, cache]:
+            keep_only(reference, Path(cache))
         case [source, out]:
             take(Path(source), Path(out))
         case _:
-            raise UnusableError(f"expected ARCHIVE OUT, --identity FOLDER or --knows FOLDER NAME..., got {arguments}")
+            known = "ARCHIVE OUT, --identity FOLDER, --knows FOLDER NAME... or --of REFERENCE CACHE"
+            raise UnusableError(f"expected {known}, got {arguments}")
 
 
 if __name__ == "__main__":
