@@ -46,4 +46,3 @@ def test_a_failure_out_of_the_cache_is_told_from_a_new_one(time: datetime, fresh
 
 def test_a_run_that_tells_no_time_is_not_taken_for_a_new_one() -> None:
     assert not began_since(junit(), NOW)
-    assert not began_since(None, NOW)

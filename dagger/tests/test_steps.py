@@ -29,7 +29,7 @@ def test_all_failures_are_told_and_the_others_are_finished() -> None:
 
     with pytest.raises(StepError) as caught:
         anyio.run(for_each, "build", ["a", "b", "c"], action)
-    assert str(caught.value) == "no a\nno c"
+    assert str(caught.value) == "no a\nno c\nbuild: nothing wrong with b"
     assert finished == ["b"]
 
 

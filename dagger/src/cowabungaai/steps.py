@@ -16,6 +16,8 @@ from cowabungaai.errors import PipelineError, StepError
 
 Result = TypeVar("Result")
 TAIL_LINES = 20
+# The engine does as much at once as it can; this only keeps what a call has under way from growing with the catalog.
+AT_ONCE = 16
 
 tracer = trace.get_tracer("cowabungaai")
 
@@ -43,7 +45,7 @@ async def step(title: str) -> AsyncIterator[None]:
 
 
 async def outcomes(
-    verb: str, names: Iterable[str], action: Callable[[str], Awaitable[Result]], at_once: int | None = None
+    verb: str, names: Iterable[str], action: Callable[[str], Awaitable[Result]], at_once: int = AT_ONCE
 ) -> dict[str, Result | PipelineError]:
     """Run a step for every service side by side, and tell of each how it ended.
 
@@ -51,14 +53,14 @@ async def outcomes(
         verb: What is done, such as "build".
         names: The services.
         action: Does it for one.
-        at_once: For how many at a time; None means all.
+        at_once: For how many at a time.
 
     Returns:
         Service to result, or to what went wrong, in the order of the names.
     """
     ordered = list(names)
     ended: dict[str, Result | PipelineError] = {}
-    places = anyio.CapacityLimiter(at_once or max(1, len(ordered)))
+    places = anyio.CapacityLimiter(at_once)
 
     async def one(name: str) -> None:
         try:
@@ -74,7 +76,7 @@ async def outcomes(
 
 
 async def for_each(
-    verb: str, names: Iterable[str], action: Callable[[str], Awaitable[Result]], at_once: int | None = None
+    verb: str, names: Iterable[str], action: Callable[[str], Awaitable[Result]], at_once: int = AT_ONCE
 ) -> dict[str, Result]:
     """Run a step for every service side by side; all are finished before a failure is told.
 
@@ -82,16 +84,18 @@ async def for_each(
         verb: What is done, such as "build".
         names: The services.
         action: Does it for one.
-        at_once: For how many at a time; None means all.
+        at_once: For how many at a time.
 
     Returns:
         Service to result, in the order of the names.
 
     Raises:
-        StepError: It failed for one or more; the message tells for which, and why.
+        StepError: It failed for one or more; the message tells for which, and why, and how the others fared.
     """
     ended = await outcomes(verb, names, action, at_once)
     failures = [str(outcome) for outcome in ended.values() if isinstance(outcome, PipelineError)]
+    done = {name: outcome for name, outcome in ended.items() if not isinstance(outcome, PipelineError)}
     if failures:
-        raise StepError("\n".join(failures))
-    return {name: outcome for name, outcome in ended.items() if not isinstance(outcome, PipelineError)}
+        others = [f"{verb}: nothing wrong with {', '.join(done)}"] if done else []
+        raise StepError("\n".join([*failures, *others]))
+    return done

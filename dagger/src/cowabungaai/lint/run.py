@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 import dagger
@@ -52,8 +53,9 @@ async def _run(source: dagger.Directory, check: Check) -> None:
     found = []
     for command in check.commands:
         run = container.with_exec(list(command), expect=dagger.ReturnType.ANY)
-        if await run.exit_code() != 0:
-            found += (await run.stdout() + await run.stderr()).splitlines()
+        if code := await run.exit_code():
+            told = (await run.stdout() + await run.stderr()).splitlines()
+            found += told or [f"{shlex.join(command)} ended with exit code {code}, and said nothing"]
     if found:
         raise StepError("\n".join([f"lint {check.name} found:", *shortened(found)]))
 
