@@ -83,12 +83,18 @@ func (j *job) archive(ctx context.Context, path string) (*report.Result, *Subjec
 	if err != nil {
 		return nil, nil, err
 	}
+	j.vouched(result, subject, signed, name, name)
+	return result, subject, nil
+}
+
+// vouched adds what the provenance says to a result; of a bundle it is the signature, too. Name is that of the file, where
+// there is one, and shown is what messages call it.
+func (j *job) vouched(result *report.Result, subject *Subject, signed []byte, name, shown string) {
 	detail, faults := provenance(subject, j.anchor, signed, name)
 	if subject.Bundle {
-		result.Add("signature", "by "+j.anchor.String()+", through its provenance", unsigned(name, signed)...)
+		result.Add("signature", "by "+j.anchor.String()+", through its provenance", unsigned(shown, signed)...)
 	}
 	result.Add("provenance", detail, faults...)
-	return result, subject, nil
 }
 
 // unsigned tells of a bundle that nobody signed: the UDS CLI keeps no signature in what it makes.
@@ -124,8 +130,7 @@ func (j *job) folder(ctx context.Context, path string, folder *stream.Folder) (*
 	if err != nil {
 		return nil, err
 	}
-	detail, faults := provenance(subject, j.anchor, signed, "")
-	result.Add("provenance", detail, faults...)
+	j.vouched(result, subject, signed, "", path)
 	return result, nil
 }
 
@@ -155,8 +160,7 @@ func (j *job) registry(ctx context.Context, reference string) (*report.Result, e
 	if err != nil {
 		return nil, err
 	}
-	detail, faults := provenance(subject, j.anchor, signed, "")
-	result.Add("provenance", detail, faults...)
+	j.vouched(result, subject, signed, "", reference)
 	return result, nil
 }
 
