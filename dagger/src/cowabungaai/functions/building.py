@@ -164,7 +164,9 @@ class Building(Base):
         return served.as_service()
 
     @function
-    async def tool(self, name: Annotated[str, Doc("zarf, uds, trivy, dagger or registry")]) -> dagger.File:
+    async def tool(
+        self, name: Annotated[str, Doc("Such as zarf, uds, trivy, helm, courier or registry; a wrong name lists all")]
+    ) -> dagger.File:
         """A tool of the toolchain, compiled by the engine from its pinned Go module."""
         async with step(f"compile {name}"):
             return await (await tools.go_tool(self.source, name)).sync()
