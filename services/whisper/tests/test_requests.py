@@ -197,8 +197,9 @@ async def test_many_clients_on_a_small_backend_are_answered_or_refused(start, tm
 async def test_model_that_is_removed_stays_served(start, tmp_path):
     model = small_model(tmp_path / "model")
     client = await start(model, compute_type="float32")
-    before = text_of(await client.transcribe(options(temperature=0.5), pieces(speech_file("dog"))))
+    before = (await client.transcribe(options(temperature=0.5), pieces(speech_file("dog")))).facts
     shutil.rmtree(model.path)
-    after = await client.transcribe(options(temperature=0.5), pieces(speech_file("dog")))
-    assert bool(text_of(after)) is bool(before)
-    assert after.facts.duration > 5
+    after = (await client.transcribe(options(temperature=0.5), pieces(speech_file("dog")))).facts
+    # A model whose weights are random draws other words each time, or none.
+    assert (after.model, after.duration) == (before.model, before.duration)
+    assert after.duration > 5
