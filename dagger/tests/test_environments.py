@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cowabungaai.environments import FILE, EnvironmentName, chart_values, known_values, load, merged
+from cowabungaai.environments import FILE, EnvironmentName, chart_values, known_values, load, merged, named
 from cowabungaai.errors import DeploymentError
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +46,12 @@ def test_environments_differ_where_they_should() -> None:
         ["1.2.0-x", SHA],
     ]
     assert load(EnvironmentName.production).tags_for("1.2.0", None) == ["1.2.0"]
+
+
+def test_an_unknown_environment_is_refused_with_those_that_are() -> None:
+    assert named("STAGING") == load(EnvironmentName.staging)
+    with pytest.raises(DeploymentError, match="named 'stage'; the environments are: development, staging, production"):
+        named("stage")
 
 
 def test_a_value_that_the_chart_lacks_is_named_and_those_that_it_has_are_listed() -> None:

@@ -118,6 +118,21 @@ def load(name: EnvironmentName, text: str | None = None) -> Environment:
     return found
 
 
+def named(name: str) -> Environment:
+    """An environment's description, by its name as somebody types it.
+
+    Args:
+        name: Of it; case does not count.
+
+    Raises:
+        DeploymentError: There is none of this name; the message lists those that are.
+    """
+    if name.lower() not in EnvironmentName.__members__:
+        listed = ", ".join(EnvironmentName.__members__)
+        raise DeploymentError(f"no environment is named {name!r}; the environments are: {listed}")
+    return load(EnvironmentName[name.lower()])
+
+
 def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Two trees of values, as Helm joins them: mappings key by key, anything else as a whole."""
     result = dict(under)

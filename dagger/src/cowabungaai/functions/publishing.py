@@ -12,7 +12,6 @@ import dagger
 from dagger import Doc, dag, field, function, object_type
 
 from cowabungaai import environments, gates, registries
-from cowabungaai.environments import EnvironmentName
 from cowabungaai.errors import PublishError
 from cowabungaai.functions.base import Base, Flavor, Service
 from cowabungaai.functions.scanning import (
@@ -39,9 +38,13 @@ Registries = Annotated[
 ]
 Sha = Annotated[str | None, Doc("The commit, 7 to 40 hexadecimal digits; every image gets it as a tag")]
 Release = Annotated[bool, Doc("Set the tags of the service's version and latest, too")]
+# Text, since an enum of Dagger's has no value that stands for none.
 ForEnvironment = Annotated[
-    EnvironmentName | None,
-    Doc("Set the tags of environments.yaml for it, too; its policy takes the place of --severity and --max-db-age"),
+    str,
+    Doc(
+        "development, staging or production: its tags of environments.yaml are set, too, and its policy takes the place"
+        " of --severity and --max-db-age"
+    ),
 ]
 Via = Annotated[
     dagger.Service | None,
@@ -65,20 +68,20 @@ class Tagging:
     Attributes:
         sha: The commit.
         release: Whether version and latest are tags.
-        environment: Whose tags they get.
+        environment: Whose tags they get; none where it is empty.
     """
 
     sha: str | None
     release: bool
-    environment: EnvironmentName | None
+    environment: str
 
     def check(self) -> None:
         """Refuse a commit that is none, and what would leave images without a tag."""
-        check_sha(self.sha, tagged=self.release or self.environment is not None)
+        check_sha(self.sha, tagged=self.release or bool(self.environment))
 
     def tags(self, candidate: gates.Candidate) -> list[str]:
         """Of an image."""
-        described = environments.load(self.environment) if self.environment else None
+        described = environments.named(self.environment) if self.environment else None
         asked = described.tags_for(candidate.version, self.sha) if described else []
         return tags_of(candidate.version, candidate.flavor, self.sha, release=self.release, environment=asked)
 
@@ -111,7 +114,7 @@ class Publishing(Base):
         registries: Registries = None,
         sha: Sha = None,
         release: Release = False,
-        environment: ForEnvironment = None,
+        environment: ForEnvironment = "",
         via: Via = None,
         severity: Severity = "CRITICAL,HIGH",
         db: DatabaseFile = None,
@@ -123,7 +126,7 @@ class Publishing(Base):
         max_db_age: MaxAge = "7d",
     ) -> dagger.Directory:
         """Send an image to registries once its unit tests and scan have passed: published.json, references.txt."""
-        described = environments.load(environment) if environment else None
+        described = environments.named(environment) if environment else None
         if described:
             severity, max_db_age = described.policy.severity, described.policy.max_db_age
         database = (db, db_ref, db_username, db_password, max_db_age)
@@ -143,7 +146,7 @@ class Publishing(Base):
         registries: Registries = None,
         sha: Sha = None,
         release: Release = False,
-        environment: ForEnvironment = None,
+        environment: ForEnvironment = "",
         via: Via = None,
         severity: Severity = "CRITICAL,HIGH",
         db: DatabaseFile = None,
@@ -155,7 +158,7 @@ class Publishing(Base):
         max_db_age: MaxAge = "7d",
     ) -> dagger.Directory:
         """Send the images of all services to registries; nothing is sent unless every one has passed tests and scan."""
-        described = environments.load(environment) if environment else None
+        described = environments.named(environment) if environment else None
         if described:
             severity, max_db_age = described.policy.severity, described.policy.max_db_age
         database = (db, db_ref, db_username, db_password, max_db_age)
@@ -200,7 +203,7 @@ async def _publish(
     report = PublishReport(
         sha=tagging.sha,
         release=tagging.release,
-        environment=tagging.environment.value if tagging.environment else None,
+        environment=tagging.environment or None,
         seconds=round(time.time() - started, 2),
         images=images,
     )
