@@ -149,8 +149,9 @@ def test_charts_are_rendered_as_packages_install_them_and_others_as_they_are() -
         Chart("bundles/chart"),
     ]
     text = 'a: "###ZARF_VAR_SECRET###"\nb: "###ZARF_VAR_EMPTY###"\nc: "###ZARF_PKG_TMPL_IMAGE###"\n'
-    later = scan_charts.LATER
-    assert scan_charts.filled(text, charts[0]) == f'a: "the-secret"\nb: "{later}"\nc: "{later}"\n'
+    assert scan_charts.filled(text, charts[0]) == (
+        'a: "the-secret"\nb: "chosen-later"\nc: "registry.example/image:1.0.0"\n'
+    )
 
 
 def test_a_chart_that_could_not_be_rendered_never_passes() -> None:

@@ -21,9 +21,9 @@ from cowabungaai.trivy_report import Report, Result
 
 CHART = "Chart.yaml"
 LOCAL = "file://"
-PLACEHOLDER = re.compile(r"###ZARF_(?:VAR|CONST|PKG_TMPL)_(?P<name>\w+)###")
-# What stands for values that are only known later; it is a good image's reference, since most of them are.
-LATER = "registry.example/image:1.0.0"
+PLACEHOLDER = re.compile(r"###ZARF_(?P<kind>VAR|CONST|PKG_TMPL)_(?P<name>\w+)###")
+# What stands for values that are only known later: constants are references of images, variables names of objects.
+LATER = {"CONST": "registry.example/image:1.0.0", "PKG_TMPL": "registry.example/image:1.0.0", "VAR": "chosen-later"}
 
 
 class _Lenient(BaseModel):
@@ -139,7 +139,7 @@ def filled(values: str, chart: Chart) -> str:
         ScanError: The result is not valid YAML.
     """
     defaults = dict(chart.defaults)
-    text = PLACEHOLDER.sub(lambda found: defaults.get(found["name"], LATER), values)
+    text = PLACEHOLDER.sub(lambda found: defaults.get(found["name"], LATER[found["kind"]]), values)
     try:
         yaml.safe_load(text)
     except yaml.YAMLError as error:
