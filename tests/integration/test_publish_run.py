@@ -19,11 +19,9 @@ from harness import CHECKOUT, Run, exported
 
 from cowabunga import gotools
 from shared.registries import MANIFEST_TYPE, REQUEST_UNITS, Faults, Proxy, Registry, faulty, running_registry
-from shared.vulnerabilities import Advisory, build
+from shared.vulnerabilities import ELSEWHERE, Advisory, build
 
 HERE = Advisory("CVE-2099-0001", "zlib", "1:99.0-1")
-# What the database must know of, for a scan to mean anything; none of it is in the image in this version.
-ELSEWHERE = [Advisory("CVE-2099-0002", "nginx", "99.0-1"), Advisory("CVE-2099-0003", "no-such", "1.0", "PyPI", "LOW")]
 USER, PASSWORD = "robot", "pa55-that-nobody-may-see-7f3a"
 # A database, where the call must end before it comes to that.
 NEVER_READ = CHECKOUT / "README.md"

@@ -14,13 +14,11 @@ import pytest
 from harness import Run
 
 from cowabunga import gotools
-from shared.vulnerabilities import Advisory, build
+from shared.vulnerabilities import ELSEWHERE, build
 
 pytestmark = pytest.mark.slow
 WHOLE = ("integration", "scan of sources")
 PASSWORD = "of-this-test"  # noqa: S105 - of a key that is made here
-# What the database must know of, for a scan to mean anything; no image has any of it.
-ELSEWHERE = [Advisory("CVE-2099-0002", "nginx", "99.0-1"), Advisory("CVE-2099-0003", "no-such", "1.0", "PyPI", "LOW")]
 SERVICES = ("repeater", "api")
 
 

@@ -44,6 +44,14 @@ class Advisory:
     severity: str = "HIGH"
 
 
+# What a database must know of, for a scan of images and sources to mean anything; nothing of ours has any of it.
+ELSEWHERE = [
+    Advisory("CVE-2099-0002", "nginx", "99.0-1"),
+    Advisory("CVE-2099-0003", "no-such", "1.0", "PyPI", "LOW"),
+    Advisory("CVE-2099-0004", "example.test/no-such", "1.0.0", "Go", "LOW"),
+]
+
+
 def build(folder: Path, advisories: list[Advisory], updated: datetime | None = None) -> Path:
     """Make a database as the official artifact has it.
 

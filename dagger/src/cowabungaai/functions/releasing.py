@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import dagger
@@ -31,8 +32,11 @@ from cowabungaai.package_report import PackagesReport
 from cowabungaai.pytest_run import failures, joined
 from cowabungaai.sources import Project
 from cowabungaai.stack import NOT_BACKENDS
-from cowabungaai.steps import step
+from cowabungaai.steps import for_each, step
 from cowabungaai.vulnerability_db import CACHE
+
+# How much of a release's evidence is gathered at once: suites of engines use two processors each.
+SIDE_BY_SIDE = 2
 
 
 class Releasing(Building):
@@ -74,14 +78,16 @@ class Releasing(Building):
         built = await self.build_all(flavor, services)
         results = dag.directory().with_file("build-report.json", built.file("build-report.json"))
         results = results.with_directory("tests", await _tests(project, names))
-        results = results.with_directory("scan", await scan_run.scan_images(project, names, flavor, settings))
-        results = results.with_directory("sbom", await sbom_run.make(project, names, flavor))
-        results = results.with_directory("conformance", await _conformance(project, names, suite, models_dir))
-        async with step("integration test"):
-            echo = next(spec.name for spec in project.catalog if spec.echoes)
-            ran = await integration.run_suite(project, stack, echo)
-            results = results.with_directory("integration", ran.check("the whole stack fails").report)
-        results = results.with_directory("scan-source", await scan_run.scan_tree(self.source, tree, settings))
+        evidence: dict[str, Callable[[], Awaitable[dagger.Directory]]] = {
+            "scan": lambda: scan_run.scan_images(project, names, flavor, settings),
+            "scan-source": lambda: scan_run.scan_tree(self.source, tree, settings),
+            "sbom": lambda: sbom_run.make(project, names, flavor),
+            "conformance": lambda: _conformance(project, names, suite, models_dir),
+            "integration": lambda: _integration(project, stack),
+        }
+        # Not beside the unit tests, some of which are about time.
+        for name, found in (await for_each("release", evidence, lambda name: evidence[name](), SIDE_BY_SIDE)).items():
+            results = results.with_directory(name, found)
 
         packaged = await release.packages(project, names, wanted, flavor, models_dir)
         made = await release.made(project, packaged, wanted, signature)
@@ -122,6 +128,12 @@ async def _tests(project: Project, names: list[str]) -> dagger.Directory:
     if told := failures(ran):
         raise TestFailureError(f"unit tests failed:\n{told}")
     return joined(ran)
+
+
+async def _integration(project: Project, stack: dagger.Directory) -> dagger.Directory:
+    """Of the whole stack with the backend that echoes."""
+    echo = next(spec.name for spec in project.catalog if spec.echoes)
+    return (await integration.run_suite(project, stack, echo)).check("the whole stack fails").report
 
 
 async def _conformance(
