@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -171,3 +172,14 @@ def test_tokens_of_keycloak_are_for_the_client_that_the_gateway_expects() -> Non
     assert people["publicClient"] is True
     assert people["groups"] == {"anyOf": ["/ai"]}
     assert rendered(API).one("Package")["spec"].get("sso") is None
+
+
+def test_labels_that_are_given_stand_alone() -> None:
+    openshift = {"namespace": "openshift-dns", "pods": {"dns": "default"}, "port": 5353}
+    shown = rendered(
+        API, f"--set-json=network.dns={json.dumps(openshift)}", "--set=network.monitoring.pods.app=metrics"
+    )
+    policy = shown.one("NetworkPolicy")["spec"]
+    peers = [rule["to"][0] for rule in policy["egress"]] + [rule["from"][0] for rule in policy["ingress"]]
+    labels = {namespace_of(one): one["podSelector"]["matchLabels"] for one in peers}
+    assert (labels["openshift-dns"], labels["monitoring"]) == ({"dns": "default"}, {"app": "metrics"})

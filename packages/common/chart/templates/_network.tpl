@@ -21,7 +21,7 @@ Argument: root, part.
 - description: Prometheus reads metrics
   direction: Ingress
   namespace: {{ . | quote }}
-  pods: {{ toJson $network.monitoring.pods }}
+  pods: {{ $network.monitoring.pods | default (dict "app.kubernetes.io/name" "prometheus") | toJson }}
   ports: [{{ include "cowabungaai.metricsNumber" $ }}]
 {{- end }}
 {{- with .root.Values.tracing }}
@@ -56,7 +56,8 @@ Argument: root, part.
 {{- $asks := false -}}
 {{- range $edges -}}{{- if and (eq .direction "Egress") (not .cidr) -}}{{- $asks = true -}}{{- end -}}{{- end -}}
 {{- if $asks -}}
-{{- $edge := dict "description" "Names in DNS" "direction" "Egress" "namespace" $dns.namespace "pods" $dns.pods -}}
+{{- $pods := $dns.pods | default (dict "k8s-app" "kube-dns") -}}
+{{- $edge := dict "description" "Names in DNS" "direction" "Egress" "namespace" $dns.namespace "pods" $pods -}}
 {{- $ports := list $dns.port -}}
 {{- $edges = append $edges (merge $edge (dict "ports" $ports "protocols" (list "UDP" "TCP") "managed" true)) -}}
 {{- end -}}
