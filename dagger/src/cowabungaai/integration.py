@@ -51,10 +51,10 @@ async def run_suite(project: Project, suite: dagger.Directory, backend: str) -> 
     spec = gateway_of(project)
     backend_of(project, backend)
     key = await new_admin_key(project)
-    password = secrets.token_urlsafe(32)
-    database = postgres(dag.set_secret("cowabungaai-postgres-password", password))
+    password, run = secrets.token_urlsafe(32), secrets.token_hex(4)
+    database = postgres(dag.set_secret(f"cowabungaai-postgres-password-{run}", password))
     url = dag.set_secret(
-        "cowabungaai-postgres-url",
+        f"cowabungaai-postgres-url-{run}",
         f"postgresql://{DATABASE_USER}:{password}@{DATABASE_HOST}:{DATABASE_PORT}/postgres",
     )
     with_database = (

@@ -136,4 +136,6 @@ async def new_admin_key(project: Project) -> dagger.Secret:
         .with_env_variable("COWABUNGAAI_RUN", secrets.token_hex(8))
         .with_exec([spec.entrypoint[0], "-c", making])
     )
-    return dag.set_secret("cowabungaai-admin-key", await run.file(KEY_FILE).contents())
+    # A name of its own: of two secrets of one name the second is what both hold.
+    name = f"cowabungaai-admin-key-{secrets.token_hex(4)}"
+    return dag.set_secret(name, await run.file(KEY_FILE).contents())

@@ -131,7 +131,8 @@ class Calls:
                     await context.abort(grpc.StatusCode.INTERNAL, message)
                 except asyncio.CancelledError:
                     left = context.time_remaining()
-                    call.status = "DEADLINE_EXCEEDED" if left is not None and left <= 0 else "CANCELLED"
+                    late = left is not None and left <= _EARLY_S
+                    call.status = "DEADLINE_EXCEEDED" if late else "CANCELLED"
                     raise
         finally:
             self._record(call)
@@ -160,6 +161,8 @@ class Calls:
             self._metrics.observe(call, time.perf_counter() - call.started)
 
 
+# A caller's time begins when it sends, ours when we read: it gives up, and says so, a little before we would.
+_EARLY_S = 0.1
 _REASONS = {number: name.removeprefix("FINISH_REASON_").lower() for name, number in FinishReason.items()}
 
 
