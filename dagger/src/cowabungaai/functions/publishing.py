@@ -203,7 +203,7 @@ async def _publish(
     report = PublishReport(
         sha=tagging.sha,
         release=tagging.release,
-        environment=tagging.environment or None,
+        environment=tagging.environment.lower() or None,
         seconds=round(time.time() - started, 2),
         images=images,
     )
