@@ -9,7 +9,7 @@ import pytest
 
 from cowabungaai.errors import StepError
 from cowabungaai.functions.linting import Checks
-from cowabungaai.lint import LEFT_OUT, MAX_LINES, Check, chosen, shortened, table
+from cowabungaai.lint import LEFT_OUT, MAX_LINES, Check, chosen, complaint, shortened, table
 from cowabungaai.lint.run import CATALOG
 from cowabungaai.lint.table import DOCKERFILES, WORKFLOWS
 from linters.locks import problems
@@ -163,3 +163,10 @@ def test_what_is_wrong_is_told_with_its_place(services: Path, file: str, text: s
 def test_missing_lock_is_told(services: Path) -> None:
     (services / "api/requirements.lock").unlink()
     assert problems(services) == [f"{services}/api/requirements.lock: no such file"]
+
+
+def test_a_command_that_fails_without_a_word_is_told() -> None:
+    assert complaint(["ruff", "check", "a b"], 137, "") == [
+        "ruff check 'a b' ended with exit code 137, and said nothing"
+    ]
+    assert complaint(["ruff"], 1, "a.py:1: no\n") == ["a.py:1: no"]

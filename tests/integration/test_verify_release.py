@@ -192,6 +192,11 @@ def test_a_bundle_alone_needs_its_provenance_which_signs_it(release: Release, tm
     alone = Path(shutil.copy(release.bundle, tmp_path))
     code, printed = release.verify(alone)
     assert (code, "it has no signature" in printed) == (13, True)
+    for name, content in unpacked(alone).items():
+        (file := tmp_path / "unpacked/bundle" / name).parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    code, printed = release.verify(tmp_path / "unpacked/bundle")
+    assert (code, "it has no signature" in printed) == (13, True), printed
     assert not any(b"uds-bundle.yaml.sig" in content for content in unpacked(alone).values()), "UDS keeps one now"
 
 

@@ -6,6 +6,7 @@ from cowabungaai.lint.check import ModuleFile as ModuleFile
 from cowabungaai.lint.check import chosen as chosen
 from cowabungaai.lint.run import MAX_LINES as MAX_LINES
 from cowabungaai.lint.run import compiled_packages as compiled_packages
+from cowabungaai.lint.run import complaint as complaint
 from cowabungaai.lint.run import run_checks as run_checks
 from cowabungaai.lint.run import shortened as shortened
 from cowabungaai.lint.table import table as table

@@ -54,8 +54,7 @@ async def _run(source: dagger.Directory, check: Check) -> None:
     for command in check.commands:
         run = container.with_exec(list(command), expect=dagger.ReturnType.ANY)
         if code := await run.exit_code():
-            told = (await run.stdout() + await run.stderr()).splitlines()
-            found += told or [f"{shlex.join(command)} ended with exit code {code}, and said nothing"]
+            found += complaint(command, code, await run.stdout() + await run.stderr())
     if found:
         raise StepError("\n".join([f"lint {check.name} found:", *shortened(found)]))
 
@@ -77,6 +76,17 @@ async def _container(source: dagger.Directory, check: Check) -> dagger.Container
         .with_mounted_directory("/source", source.filter(include=list(check.needs)))
         .with_workdir("/source")
     )
+
+
+def complaint(command: Sequence[str], code: int, output: str) -> list[str]:
+    """What a command that failed has to say; one that was killed says nothing, and has found nothing for that.
+
+    Args:
+        command: Program and arguments.
+        code: Its exit code.
+        output: All that it wrote.
+    """
+    return output.splitlines() or [f"{shlex.join(command)} ended with exit code {code}, and said nothing"]
 
 
 def shortened(lines: list[str]) -> list[str]:
