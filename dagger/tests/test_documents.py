@@ -33,7 +33,7 @@ def problems(command: str) -> list[str]:
     """What is wrong with a call; a function that is only named needs no arguments."""
     words = shlex.split(command)
     wrong = dagger_commands.problems(words)
-    only_named = not [word for word in words if word.startswith("--")]
+    only_named = not any(word.startswith("--") for word in words)
     return [one for one in wrong if not (only_named and " needs --" in one)]
 
 

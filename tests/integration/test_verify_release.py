@@ -192,12 +192,13 @@ def test_a_bundle_alone_needs_its_provenance_which_signs_it(release: Release, tm
     alone = Path(shutil.copy(release.bundle, tmp_path))
     code, printed = release.verify(alone)
     assert (code, "it has no signature" in printed) == (13, True)
-    for name, content in unpacked(alone).items():
+    contents = unpacked(alone)
+    for name, content in contents.items():
         (file := tmp_path / "unpacked/bundle" / name).parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
     code, printed = release.verify(tmp_path / "unpacked/bundle")
     assert (code, "it has no signature" in printed) == (13, True), printed
-    assert not any(b"uds-bundle.yaml.sig" in content for content in unpacked(alone).values()), "UDS keeps one now"
+    assert not any(b"uds-bundle.yaml.sig" in content for content in contents.values()), "UDS keeps one now"
 
 
 def blob_with(files: dict[str, bytes], text: bytes) -> str:

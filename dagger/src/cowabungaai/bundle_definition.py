@@ -118,9 +118,7 @@ def _default(default: Any, values: Mapping[str, Any], path: str) -> Any:
     found: Any = values
     for part in path.split("."):
         found = found.get(part) if isinstance(found, Mapping) else None
-    if found is None:
-        return default
-    return merged(default, found) if isinstance(default, Mapping) and isinstance(found, Mapping) else found
+    return default if found is None else merged({path: default}, {path: found})[path]
 
 
 def routes(packages: Sequence[PackageReport], catalog: Catalog) -> tuple[list[dict[str, str]], dict[str, Any]]:

@@ -22,8 +22,8 @@ from cowabungaai.trivy_report import Report, Result
 CHART = "Chart.yaml"
 LOCAL = "file://"
 PLACEHOLDER = re.compile(r"###ZARF_(?P<kind>VAR|CONST|PKG_TMPL)_(?P<name>\w+)###")
-# What stands for values that are only known later: constants are references of images, variables names of objects.
-LATER = {"CONST": "registry.example/image:1.0.0", "PKG_TMPL": "registry.example/image:1.0.0", "VAR": "chosen-later"}
+# What stands for values that are only known later: variables are names of objects, all others references of images.
+CHOSEN, BUILT = "chosen-later", "registry.example/image:1.0.0"
 
 
 class _Lenient(BaseModel):
@@ -139,7 +139,11 @@ def filled(values: str, chart: Chart) -> str:
         ScanError: The result is not valid YAML.
     """
     defaults = dict(chart.defaults)
-    text = PLACEHOLDER.sub(lambda found: defaults.get(found["name"], LATER[found["kind"]]), values)
+
+    def later(found: re.Match[str]) -> str:
+        return defaults.get(found["name"], CHOSEN if found["kind"] == "VAR" else BUILT)
+
+    text = PLACEHOLDER.sub(later, values)
     try:
         yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -121,8 +121,7 @@ async def brought_for(spec: ServiceSpec, models: dagger.Directory | None) -> Bro
     Raises:
         BuildError: It has several for this service.
     """
-    ids = await brought_ids(spec, models) if models else []
-    if not models or not ids:
+    if models is None or not (ids := await brought_ids(spec, models)):
         return None
     if len(ids) > 1:
         raise BuildError(

@@ -6,12 +6,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Self
 
 import dagger
 from dagger import Doc, dag, field, function, object_type
 
 from cowabungaai import environments, gates, registries
+from cowabungaai.environments import Environment
 from cowabungaai.errors import PublishError
 from cowabungaai.functions.base import Base, Flavor, Service
 from cowabungaai.functions.scanning import (
@@ -63,17 +65,28 @@ class RegistryAuth:
 
 @dataclass(frozen=True)
 class Tagging:
-    """By what images are tagged.
+    """By what images are tagged, and what they must pass for that.
 
     Attributes:
         sha: The commit.
         release: Whether version and latest are tags.
-        environment: Whose tags they get; none where it is empty.
+        environment: Whose tags they get, and whose policy counts; none where it is empty.
     """
 
     sha: str | None
     release: bool
     environment: str
+
+    @cached_property
+    def described(self) -> Environment | None:
+        """What environments.yaml says of the environment."""
+        return environments.named(self.environment) if self.environment else None
+
+    def policy(self, severity: str, max_db_age: str) -> tuple[str, str]:
+        """What a scan fails on, and how old its database may be: the environment's, else what is asked for."""
+        if self.described is None:
+            return severity, max_db_age
+        return self.described.policy.severity, self.described.policy.max_db_age
 
     def check(self) -> None:
         """Refuse a commit that is none, and what would leave images without a tag."""
@@ -81,8 +94,7 @@ class Tagging:
 
     def tags(self, candidate: gates.Candidate) -> list[str]:
         """Of an image."""
-        described = environments.named(self.environment) if self.environment else None
-        asked = described.tags_for(candidate.version, self.sha) if described else []
+        asked = self.described.tags_for(candidate.version, self.sha) if self.described else []
         return tags_of(candidate.version, candidate.flavor, self.sha, release=self.release, environment=asked)
 
 
@@ -126,14 +138,12 @@ class Publishing(Base):
         max_db_age: MaxAge = "7d",
     ) -> dagger.Directory:
         """Send an image to registries once its unit tests and scan have passed: published.json, references.txt."""
-        described = environments.named(environment) if environment else None
-        if described:
-            severity, max_db_age = described.policy.severity, described.policy.max_db_age
+        tagging = Tagging(sha, release, environment)
+        severity, max_db_age = tagging.policy(severity, max_db_age)
         database = (db, db_ref, db_username, db_password, max_db_age)
         settings = await scan_settings(severity, ignore_file, 1, database, via=db_via, cache=db_cache)
         targets = self._targets(registries, via)
         project = await self._project()
-        tagging = Tagging(sha, release, environment)
         return await _publish(project, [service], flavor, targets=targets, settings=settings, tagging=tagging)
 
     @function(cache="never")  # type: ignore[call-overload, untyped-decorator]  # overloads lack it
@@ -158,15 +168,13 @@ class Publishing(Base):
         max_db_age: MaxAge = "7d",
     ) -> dagger.Directory:
         """Send the images of all services to registries; nothing is sent unless every one has passed tests and scan."""
-        described = environments.named(environment) if environment else None
-        if described:
-            severity, max_db_age = described.policy.severity, described.policy.max_db_age
+        tagging = Tagging(sha, release, environment)
+        severity, max_db_age = tagging.policy(severity, max_db_age)
         database = (db, db_ref, db_username, db_password, max_db_age)
         settings = await scan_settings(severity, ignore_file, 1, database, via=db_via, cache=db_cache)
         targets = self._targets(registries, via)
         project = await self._project()
         names = services or project.catalog.with_flavor(flavor)
-        tagging = Tagging(sha, release, environment)
         return await _publish(project, names, flavor, targets=targets, settings=settings, tagging=tagging)
 
     def _targets(self, asked: list[str] | None, via: dagger.Service | None) -> Targets:
