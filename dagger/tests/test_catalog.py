@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cowabungaai.catalog import Catalog, ServiceSpec, parse
+from cowabungaai.catalog import Catalog, ImageBudget, ServiceSpec, parse
 from cowabungaai.errors import CatalogError
 
 SERVICES = Path(__file__).parents[2] / "services"
@@ -32,6 +32,20 @@ def spec(name: str, *depends_on: str) -> ServiceSpec:
     """A valid service that depends on others."""
     changed = VALID.replace("name: thing", f"name: {name}") + f"depends_on: [{', '.join(depends_on)}]\n"
     return parse(changed, f"services/{name}/service.yaml")
+
+
+@pytest.mark.parametrize(
+    ("more", "flavor", "megabytes"),
+    [
+        ({}, "cpu", None),
+        ({"package_budget_mb": 20}, "cpu", 20),
+        ({"package_budget_mb": 20}, "gpu", 60),
+        ({"package_budget_mb": 20, "gpu_budget_mb": 5000}, "gpu", 5000),
+    ],
+)
+def test_a_package_is_bounded_as_its_flavor_is(more: dict[str, int], flavor: str, megabytes: int | None) -> None:
+    image = ImageBudget(budget_mb=60, **more)
+    assert image.package_budget(flavor) == (megabytes and megabytes * 1_000_000)
 
 
 @pytest.mark.parametrize("file", sorted(SERVICES.glob("*/service.yaml")), ids=lambda file: file.parent.name)

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 from cowabungaai import provenance
 from cowabungaai.errors import ReleaseError
-from cowabungaai.provenance import Build, Described, Digested
+from cowabungaai.provenance import Build, Debian, Described, Digested
 from cowabungaai.signing import parse_parameters
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +27,8 @@ DESCRIBED = Described(
     root=Digested(name="zarf.yaml", sha256=TWO),
     images=[Digested(name="ghcr.io/cowabungaai/api:0.1.0", sha256=THREE)],
     models=[Digested(name="gemma", sha256=TWO)],
+    bases=[Digested(name="registry.example/python:3.13", sha256=TWO)],
+    debian=[Debian(name="zlib1g", version="1:1.3+1-1", architecture="amd64", sha256=THREE)],
 )
 BUILD = Build(
     module_version="0.1.0",
@@ -131,8 +133,16 @@ def test_everything_that_went_in_is_named_with_its_digest() -> None:
         "base:python:3.13-slim-trixie": {"sha256": ONE},
         "image:ghcr.io/cowabungaai/api:0.1.0": {"sha256": THREE},
         "model:gemma": {"sha256": TWO},
+        "base:registry.example/python:3.13": {"sha256": TWO},
+        "deb:zlib1g@1:1.3+1-1": {"sha256": THREE},
     }
     assert dependencies(made(sha=""))["sources"] == listed
+
+
+def test_a_debian_package_has_an_address_that_others_understand() -> None:
+    found = made()["predicate"]["buildDefinition"]["resolvedDependencies"]
+    (address,) = [one["uri"] for one in found if one["name"].startswith("deb:")]
+    assert address == "pkg:deb/debian/zlib1g@1%3A1.3%2B1-1?arch=amd64"
 
 
 def test_the_same_build_makes_the_same_text() -> None:

@@ -37,6 +37,8 @@ jobs:
           version: {ENGINE}
       - run: dagger call test --service repeater export --path reports
 """
+# Begins what is said of a job that is more, or less, than a call.
+ONE_EACH = "a: expected one checkout, one dagger/dagger-for-github and one dagger command; got"
 
 
 def test_there_are_workflows() -> None:
@@ -77,8 +79,17 @@ def test_the_right_workflow_is_right() -> None:
         (f"version: {ENGINE}", "version: v0.1.0", f"a: expected version {ENGINE} of dagger, as in dagger.json"),
         ("credentials: false", "credentials: true", "a: expected a checkout with persist-credentials: false"),
         ("--path reports", "--path ${{ github.ref_name }}", "a: an expression inside a script; give it as a variable"),
-        ("dagger call", "echo", "a: expected 1 dagger command, as it is installed, got 0"),
-        ("- run: ", "- run: dagger check\n      - run: ", "a: expected 1 dagger command, as it is installed, got 2"),
+        ("dagger call", "echo", f"{ONE_EACH} 1 checkouts, 1 of dagger/dagger-for-github, 0 dagger commands"),
+        (
+            "- run: ",
+            "- run: dagger check\n      - run: ",
+            f"{ONE_EACH} 1 checkouts, 1 of dagger/dagger-for-github, 2 dagger commands",
+        ),
+        (
+            f"actions/checkout@{'0' * 40}",
+            f"other/checkout@{'0' * 40}",
+            f"{ONE_EACH} 0 checkouts, 1 of dagger/dagger-for-github, 1 dagger commands",
+        ),
         (
             "test --service",
             "tests --service",

@@ -72,9 +72,11 @@ def _job(job: Mapping[str, Any], engine: str) -> Iterator[str]:
         if "${{" in step.get("run", ""):
             yield "an expression inside a script; give it as a variable"
     commands = [found["words"] for step in steps for found in COMMAND.finditer(step.get("run", ""))]
-    expected = sum(step.get("uses", "").startswith(DAGGER) for step in steps)
-    if len(commands) != expected:
-        yield f"expected {expected} dagger command, as it is installed, got {len(commands)}"
+    if "uses" not in job:
+        found = [sum(step.get("uses", "").startswith(action) for step in steps) for action in (CHECKOUT, DAGGER)]
+        if [*found, len(commands)] != [1, 1, 1]:
+            told = f"{found[0]} checkouts, {found[1]} of {DAGGER.rstrip('@')}, {len(commands)} dagger commands"
+            yield f"expected one checkout, one {DAGGER.rstrip('@')} and one dagger command; got {told}"
     for command in commands:
         yield from _command(command)
 

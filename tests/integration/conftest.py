@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import CHECKOUT, Built, Run, run_program
+from harness import ATTACHED, CHECKOUT, RELEASED, Built, Released, Run, run_program
+
+from cowabunga import gotools
+from shared.vulnerabilities import ELSEWHERE, build
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +46,35 @@ def built(cowabunga: Run, tmp_path_factory: pytest.TempPathFactory) -> Built:
     finished = cowabunga("build-all", "--output", folder)
     assert finished.returncode == 0, finished.stderr
     return Built(folder, json.loads((folder / "build-report.json").read_text()))
+
+
+@pytest.fixture(scope="session")
+def released(dagger: Run, tmp_path_factory: pytest.TempPathFactory) -> Released:
+    """The small bundle, released as a whole."""
+    folder = tmp_path_factory.mktemp("release")
+    courier = gotools.ensure("courier") / "courier"
+    password = "of-this-test"  # noqa: S105 - of a key that is made here
+    private, public = folder / "cosign.key", folder / "cosign.pub"
+    making = [courier, "keygen", "--private", private, "--public", public]
+    subprocess.run(making, env={**os.environ, "COSIGN_PASSWORD": password}, check=True, capture_output=True)
+    (folder / "database").mkdir()
+    database = build(folder / "database", ELSEWHERE)
+    (folder / "attached").mkdir()
+    (folder / "attached" / "published.json").write_text(ATTACHED)
+    chosen = [option for service in RELEASED for option in ("--services", service)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COSIGN_PASSWORD", password)
+        finished = dagger(
+            "call",
+            "release",
+            *chosen,
+            *("--bundle", "dev", "--version", "1.2.3", "--db", database, "--attachments", folder / "attached"),
+            *("--key", f"file:{private}", "--key-password", "env:COSIGN_PASSWORD"),
+            *("export", "--path", folder / "dist"),
+        )
+    assert finished.returncode == 0, finished.stderr
+    assert password not in finished.stderr + finished.stdout
+    return Released(folder / "dist", public)
 
 
 @pytest.fixture

@@ -25,6 +25,9 @@ def described(service: str) -> dict[str, Any]:
 # What build-all builds where it is not told another flavor.
 CPU_SERVICES = [service for service in SERVICES if "cpu" in described(service)["flavors"]]
 WITH_MODELS = [service for service in SERVICES if described(service).get("model")]
+# The services of the release that tests make, and what is attached to it.
+RELEASED = ("repeater", "api")
+ATTACHED = '{"images": []}\n'
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -43,6 +46,20 @@ class Built:
     def archive(self, service: str) -> Path:
         """A service's OCI archive."""
         return self.folder / "images" / f"{service}.tar"
+
+
+@dataclass(frozen=True)
+class Released:
+    """A release, and the public key that an operator has."""
+
+    folder: Path
+    public: Path
+
+    @property
+    def bundle(self) -> Path:
+        """The only bundle."""
+        (found,) = (self.folder / "bundles").glob("*.tar.zst")
+        return found
 
 
 def exported(dagger: Run, folder: Path, *call: str | Path) -> Path:

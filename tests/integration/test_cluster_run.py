@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from harness import Run, exported
+from harness import Released, Run, exported
 
 from cowabunga import models
 
@@ -24,6 +24,7 @@ pytestmark = [
 ]
 NAMESPACE = "cowabungaai"
 EMBEDDINGS = "text-embeddings"
+SETTINGS = "uds-config.yaml"
 # What an application does: the official client, with the gateway's address in the cluster.
 CLIENT = "import sys, openai\nclient = openai.OpenAI(base_url=sys.argv[1], api_key=sys.argv[2], max_retries=8)\n"
 CHAT = """
@@ -73,9 +74,11 @@ def kubectl(cluster: Run) -> Kubectl:
 
 
 @pytest.fixture(scope="module")
-def old(dagger: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle that is installed first."""
-    return exported(dagger, tmp_path_factory.mktemp("old"), "bundle", "--name=dev", "--version=1.2.3")
+def old(released: Released, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle that is installed first: that of a signed release."""
+    folder = tmp_path_factory.mktemp("old")
+    shutil.copy(released.folder / "bundles" / "dev-uds-config.yaml", folder / SETTINGS)
+    return Path(shutil.copy(released.bundle, folder))
 
 
 @pytest.fixture
@@ -86,14 +89,15 @@ def new(dagger: Run, sources: Path, tmp_path: Path) -> Path:
     return exported(dagger, tmp_path / "new", "--source", sources, "bundle", "--name=dev", "--version=1.2.4")
 
 
-def deploy(cluster: Run, file: Path, **settings: Any) -> None:
-    """Deploy a bundle as its instructions say: with the settings that lie beside it, changed."""
-    configuration = yaml.safe_load((file.parent / "uds-config.yaml").read_text())
+def deploy(cluster: Run, file: Path, **settings: Any) -> str:
+    """Deploy a bundle as its instructions say: with the settings that lie beside it, changed; what is said of it."""
+    configuration = yaml.safe_load((file.parent / SETTINGS).read_text())
     for package in configuration["variables"].values():
         package.update({name: value for name, value in settings.items() if name in package})
     chosen = file.parent / "chosen.yaml"
     chosen.write_text(yaml.safe_dump(configuration))
-    cluster("env", f"UDS_CONFIG={chosen}", "uds", "deploy", file, "--confirm", "--no-progress", "--no-color")
+    command = ("uds", "deploy", file, "--confirm", "--no-progress", "--no-color")
+    return cluster("env", f"UDS_CONFIG={chosen}", "sh", "-c", 'exec "$@" 2>&1', "sh", *command)
 
 
 def answer(cluster: Run, kubectl: Kubectl, program: str = CHAT, *arguments: str) -> str:
@@ -116,7 +120,7 @@ def images(kubectl: Kubectl) -> dict[str, str]:
 
 
 def test_it_is_installed_and_answers(cluster: Run, kubectl: Kubectl, old: Path) -> None:
-    deploy(cluster, old)
+    assert "Verified OK" in deploy(cluster, old), "uds looks for the signatures of packages by the key in the bundle"
     assert answer(cluster, kubectl) == SAID
     for pod in kubectl("get", "pods")["items"]:
         (container,) = pod["spec"]["containers"]
@@ -168,7 +172,7 @@ def test_a_model_is_added_beside_the_first(dagger: Run, cluster: Run, kubectl: K
     cluster("zarf", "package", "deploy", package, "--confirm", "--no-color")
     (image,) = described["components"][0]["imageArchives"][0]["images"]
     # What follows from the bundle's packages is commented out in its settings.
-    settings = file.parent / "uds-config.yaml"
+    settings = file.parent / SETTINGS
     settings.write_text(settings.read_text().replace("    # MODELS: ", "    MODELS: "))
     offered = yaml.safe_load(settings.read_text())["variables"]["cowabungaai-api"]["MODELS"]
     more = {

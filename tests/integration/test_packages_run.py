@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 import zstandard
-from harness import Run
+from harness import Run, run_program
 
-from cowabunga import models
+from cowabunga import gotools, models
 
 pytestmark = pytest.mark.slow
 # What each stage of an image is made of: a comment in one makes it run anew, and changes nothing.
@@ -151,6 +151,14 @@ def test_a_hardened_package_stands_on_the_image_that_is_given(dagger: Run, tmp_p
     assert definition["components"][0]["imageArchives"][0]["images"] == ["ghcr.io/cowabungaai/repeater:0.1.0-hardened"]
     (config,) = configs(found)
     assert config["history"][0]["created_by"] == "python:3.13-slim-trixie"  # type: ignore[index]
+    named = "zarf-package-{name}-amd64-{version}-hardened.tar.zst".format_map(definition["metadata"])
+    courier = gotools.ensure("courier") / "courier"
+    finished = run_program(str(courier), "describe", package.rename(tmp_path / named))
+    assert finished.returncode == 0, finished.stderr
+    described = json.loads(finished.stdout)
+    assert described["debian"] == [], "what is not ours is known by the digest of what it stands on"
+    (under,) = described["bases"]
+    assert (under["name"].rpartition("/")[2], len(under["sha256"])) == ("python:3.13-slim-trixie", 64)
 
 
 def test_a_base_without_python_is_refused(dagger: Run) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from harness import CHECKOUT, Run, exported
 
 from cowabunga import gotools
@@ -248,27 +247,6 @@ def test_a_registry_that_is_gone_in_the_middle_has_no_tag_without_blobs_and_the_
 def test_an_unknown_registry_is_told_with_those_that_are_known(dagger: Run) -> None:
     said = failing(dagger, "call", "publish", "--service=repeater", "--registries=quay", f"--sha={SHA}")
     assert "no registry is named 'quay'; the registries are: ghcr (ghcr.io/awdemos/cowabungaai), " in said
-
-
-def test_manifests_get_the_digest_once(dagger: Run, tmp_path: Path) -> None:
-    image, digest = "ghcr.io/awdemos/cowabungaai/api", "sha256:" + "d" * 64
-    deployment = tmp_path / "deployment"
-    (deployment / "base").mkdir(parents=True)
-    pod = f"# ours\napiVersion: v1\nkind: Pod\nspec:\n    containers:\n    - image:  '{image}:0.1.0'  # pinned\n"
-    (deployment / "base" / "pod.yaml").write_text(pod)
-    (deployment / "base" / "kustomization.yaml").write_text(f"images:\n- {{name: {image}}}\n")
-    (deployment / "secret.yaml").write_text(f"a: {PASSWORD}\n---\n{pod}")
-    call = ("call", "update-manifests", "--repository", deployment, "--image", f"{image}:0.2.0@{digest}")
-    finished = dagger(*call, "export", "--path", deployment)
-    assert finished.returncode == 0, finished.stderr
-    assert PASSWORD not in finished.stdout + finished.stderr
-    changed = pod.replace(f"{image}:0.1.0", f"{image}:0.2.0@{digest}")
-    assert (deployment / "base" / "pod.yaml").read_text() == changed
-    assert (deployment / "secret.yaml").read_text() == f"a: {PASSWORD}\n---\n{changed}"
-    images = yaml.safe_load((deployment / "base" / "kustomization.yaml").read_text())["images"]
-    assert images == [{"name": image, "digest": digest}]
-    again = dagger(*call, "is-empty")
-    assert (again.returncode, again.stdout.strip()) == (0, "true"), again.stderr
 
 
 def test_every_way_to_send_leads_through_the_gates() -> None:

@@ -3,58 +3,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
-import os
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from harness import Run
-
-from cowabunga import gotools
-from shared.vulnerabilities import ELSEWHERE, build
+from harness import ATTACHED, RELEASED, Released
 
 pytestmark = pytest.mark.slow
 WHOLE = ("integration", "scan of sources")
-PASSWORD = "of-this-test"  # noqa: S105 - of a key that is made here
-SERVICES = ("repeater", "api")
-
-
-@dataclass(frozen=True)
-class Released:
-    """A release, and the public key that an operator has."""
-
-    folder: Path
-    public: Path
-
-
-@pytest.fixture(scope="module")
-def released(dagger: Run, tmp_path_factory: pytest.TempPathFactory) -> Released:
-    """The small bundle, released as a whole."""
-    folder = tmp_path_factory.mktemp("release")
-    courier = gotools.ensure("courier") / "courier"
-    environment = {**os.environ, "COSIGN_PASSWORD": PASSWORD}
-    private, public = folder / "cosign.key", folder / "cosign.pub"
-    making = [courier, "keygen", "--private", private, "--public", public]
-    subprocess.run(making, env=environment, check=True, capture_output=True)
-    (folder / "database").mkdir()
-    database = build(folder / "database", ELSEWHERE)
-    chosen = [option for service in SERVICES for option in ("--services", service)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COSIGN_PASSWORD", PASSWORD)
-        finished = dagger(
-            "call",
-            "release",
-            *chosen,
-            *("--bundle", "dev", "--version", "1.2.3", "--db", database),
-            *("--key", f"file:{private}", "--key-password", "env:COSIGN_PASSWORD"),
-            *("export", "--path", folder / "dist"),
-        )
-    assert finished.returncode == 0, finished.stderr
-    assert PASSWORD not in finished.stderr + finished.stdout
-    return Released(folder / "dist", public)
 
 
 def test_all_of_it_verifies_as_the_instructions_say(released: Released) -> None:
@@ -68,20 +27,20 @@ def test_all_of_it_verifies_as_the_instructions_say(released: Released) -> None:
 def test_it_holds_all_that_an_enclave_needs(released: Released) -> None:
     folder = released.folder
     assert {path.name for path in (folder / "tools").iterdir()} == {"courier", "uds", "zarf"}
-    assert len(list((folder / "packages").glob("zarf-package-cowabungaai-*.tar.zst"))) == len(SERVICES)
-    (bundle,) = (folder / "bundles").glob("*.tar.zst")
-    assert bundle.name == "uds-bundle-cowabungaai-dev-amd64-1.2.3.tar.zst"
+    assert len(list((folder / "packages").glob("zarf-package-cowabungaai-*.tar.zst"))) == len(RELEASED)
+    assert released.bundle.name == "uds-bundle-cowabungaai-dev-amd64-1.2.3.tar.zst"
     assert (folder / "bundles/dev-uds-config.yaml").is_file()
     assert {path.name for path in (folder / "sbom").iterdir()} == {
-        f"{service}.{form}" for service in SERVICES for form in ("spdx.json", "cdx.json")
+        f"{service}.{form}" for service in RELEASED for form in ("spdx.json", "cdx.json")
     }
     proof = json.loads((folder / "airgap/proof.json").read_text())
     assert proof["passed"] is True
-    assert proof["bundle"]["file"] == bundle.name
+    assert proof["bundle"]["file"] == released.bundle.name
     report = json.loads((folder / "report/release-report.json").read_text())
     assert report["state"] == "passed"
     assert {stage["name"]: stage["state"] for stage in report["whole"]} == dict.fromkeys(WHOLE, "passed")
-    assert {one["service"] for one in report["packages"]} == set(SERVICES)
+    assert {one["service"] for one in report["packages"]} == set(RELEASED)
+    assert (folder / "attachments/published.json").read_text() == ATTACHED
     for page in ("index.html", "scan-source/index.html", "report/index.html", "scan/index.html", "airgap/index.html"):
         text = (folder / page).read_text()
         assert 'src="http' not in text, "pages open without a network"
@@ -89,11 +48,26 @@ def test_it_holds_all_that_an_enclave_needs(released: Released) -> None:
     assert all(str(path.relative_to(folder)) in index for path in (folder / "packages").iterdir())
 
 
+def test_provenance_names_the_archive_of_every_debian_package(released: Released) -> None:
+    for service in RELEASED:
+        (file,) = (released.folder / "provenance").glob(f"zarf-package-cowabungaai-{service}-*")
+        payload = json.loads(file.read_text())["dsseEnvelope"]["payload"]
+        inputs = json.loads(base64.b64decode(payload))["predicate"]["buildDefinition"]["resolvedDependencies"]
+        named = {one["name"].removeprefix("deb:") for one in inputs if one["name"].startswith("deb:")}
+        bill = json.loads((released.folder / "sbom" / f"{service}.cdx.json").read_text())
+        shipped = {
+            f"{one['name']}@{one['version']}"
+            for one in bill["components"]
+            if one.get("purl", "").startswith("pkg:deb/debian/")
+        }
+        assert named == shipped
+        assert {len(one["digest"]["sha256"]) for one in inputs if one["name"].startswith("deb:")} == {64}
+
+
 def test_one_flipped_bit_is_found(released: Released, tmp_path: Path) -> None:
-    (bundle,) = (released.folder / "bundles").glob("*.tar.zst")
     (tmp_path / "bundles").mkdir()
     shutil.copytree(released.folder / "provenance", tmp_path / "provenance")
-    copy = Path(shutil.copy(bundle, tmp_path / "bundles"))
+    copy = Path(shutil.copy(released.bundle, tmp_path / "bundles"))
 
     def verified() -> int:
         command = [released.folder / "tools/courier", "verify", copy, "--key", released.public]

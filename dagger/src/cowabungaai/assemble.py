@@ -6,6 +6,7 @@ There is no shell, no package manager and no compiler in the result. Each packag
 /var/lib/dpkg/status.d, where vulnerability scanners look for it.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -100,9 +101,11 @@ def closure(packages: list[str]) -> list[str]:
 
 
 def unpack(archive: Path, root: Path) -> None:
-    """Unpack a package and keep its record."""
+    """Unpack a package and keep its record, with the archive's digest."""
     subprocess.run(["dpkg-deb", "-x", str(archive), str(root)], check=True)
-    record = output_of("dpkg-deb", "-f", str(archive))
+    # As a mirror's index has it; provenance tells by it which archive this was.
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    record = f"{output_of('dpkg-deb', '-f', str(archive)).rstrip()}\nSHA256: {digest}\n"
     name = next(line.removeprefix("Package: ") for line in record.splitlines() if line.startswith("Package: "))
     directory = root / "var/lib/dpkg/status.d"
     directory.mkdir(parents=True, exist_ok=True)

@@ -39,7 +39,7 @@ class ImageBudget(_Strict):
         default=None,
         gt=0,
         le=100_000,
-        description="size of the Zarf package of the cpu flavor without weights, likewise",
+        description="size of the Zarf package of the cpu flavor without weights, likewise; of gpu it is the image's",
     )
     room_mb: int | None = Field(
         default=None,
@@ -54,7 +54,9 @@ class ImageBudget(_Strict):
         Args:
             flavor: cpu or gpu.
         """
-        return self.package_budget_mb * 1_000_000 if self.package_budget_mb and flavor == "cpu" else None
+        # Beside gigabytes of CUDA's libraries, what a package has besides its image is nothing.
+        megabytes = self.gpu_budget_mb or self.budget_mb if flavor == "gpu" else self.package_budget_mb
+        return megabytes * 1_000_000 if megabytes else None
 
 
 class Resources(_Strict):

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 import dagger
@@ -16,19 +17,34 @@ from cowabungaai import manifests
 from cowabungaai.errors import ManifestError
 from cowabungaai.manifests import Outcome, Update
 from cowabungaai.published import parse_report
+from cowabungaai.registries import BOUND_HOST
 
 MANIFESTS = ("**/*.yaml", "**/*.yml", "**/Kustomization")
 
 
-def git_tree(url: str, ref: str | None, token: dagger.Secret | None) -> dagger.Directory:
+async def git_tree(
+    url: str, ref: str | None, token: dagger.Secret | None, via: dagger.Service | None = None
+) -> dagger.Directory:
     """The files of a Git repository.
 
     Args:
         url: Of the repository.
         ref: Branch, tag or commit; its default branch where None.
         token: For repositories that are not public.
+        via: The server that the url calls `local`, where only the machine that calls reaches it.
+
+    Raises:
+        ManifestError: Url and server do not go together.
     """
-    repository = dag.git(url, http_auth_token=token)
+    if (urlsplit(url).hostname == BOUND_HOST) != (via is not None):
+        raise ManifestError(
+            f"--git {url}: the host {BOUND_HOST!r} is the one that --git-via binds; expected both, as in "
+            f"--git http://{BOUND_HOST}:PORT/deployment.git --git-via tcp://127.0.0.1:PORT, or neither"
+        )
+    if via is not None:
+        # The engine's name of it; git_tree's callers need not know that.
+        url = url.replace(f"//{BOUND_HOST}", f"//{await via.hostname()}", 1)
+    repository = dag.git(url, http_auth_token=token, experimental_service_host=via)
     return (repository.ref(ref) if ref else repository.head()).tree(discard_git_dir=True)
 
 

@@ -132,7 +132,8 @@ async def build_with(
     dependencies = await dependencies_stages(project.source, spec, platform, lock=lock)
     runtime = await runtime_stage(project, spec, platform)
     if base:
-        layers = [Layer(dag.container(platform=platform).from_(base).rootfs(), base)]
+        given = dag.container(platform=platform).from_(base)
+        layers = [Layer(given.rootfs(), base)]
     else:
         layers = [Layer(runtime.directory("/root-fs"), "Debian packages")]
     layers += [Layer(stage.directory(TREE), "Python packages") for stage in dependencies]
@@ -143,6 +144,8 @@ async def build_with(
     for layer in layers:
         container = container.with_directory("/", layer.tree)
     config = config_of(spec, tag, {"PYTHONPATH": SITE} if base else {})
+    if base:
+        config["Labels"] |= labels_of_base(await given.image_ref())
     container = configured(container, config)
     if base:
         await check_base(container, spec, base)
@@ -175,6 +178,16 @@ async def check_base(container: dagger.Container, spec: ServiceSpec, base: str) 
             f"service {spec.name} does not load on the base image {base}: it needs Python 3.13 as python3 on {PATH}, "
             f"and the libraries of toolchain/images/runtime.yaml: {error.stderr.strip() or error}"
         ) from error
+
+
+def labels_of_base(reference: str) -> dict[str, str]:
+    """How OCI has an image say on which it stands; provenance is made of it.
+
+    Args:
+        reference: With a digest.
+    """
+    name, _, digest = reference.partition("@")
+    return {"org.opencontainers.image.base.name": name, "org.opencontainers.image.base.digest": digest}
 
 
 def config_of(spec: ServiceSpec, version: str, more: dict[str, str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -39,6 +40,18 @@ class Digested(BaseModel):
     sha256: str
 
 
+class Debian(Digested):
+    """A Debian package that an image was made of; the SHA-256 is of its archive."""
+
+    version: str
+    architecture: str
+
+    def resource(self) -> Resource:
+        """It as an input."""
+        address = f"pkg:deb/debian/{quote(self.name)}@{quote(self.version, safe='')}?arch={self.architecture}"
+        return Resource(name=f"deb:{self.name}@{self.version}", uri=address, digest={"sha256": self.sha256})
+
+
 class Described(Digested):
     """What `courier describe` tells of a package or a bundle.
 
@@ -47,12 +60,16 @@ class Described(Digested):
         root: The file inside that all others hang on.
         images: Their references, and the digests of their manifests.
         models: Their ids, and the digests of their weights.
+        bases: Images that the images stand on, where that is not Debian's packages.
+        debian: The packages otherwise.
     """
 
     size: int
     root: Digested
     images: list[Digested]
     models: list[Digested]
+    bases: list[Digested] = []
+    debian: list[Debian] = []
 
 
 class Build(BaseModel):
@@ -62,7 +79,7 @@ class Build(BaseModel):
         module_version: Of the Dagger module.
         engine_version: Of the Dagger engine.
         sha: The commit; empty where nobody told it.
-        base_images: Reference to digest, as sha256:<digits>, of images that others stand on.
+        base_images: Reference to digest, as sha256:<digits>, of images that things are built in.
         listing: What sha256sum prints for all sources, sorted by path.
         go_modules: The pinned tools' go.mod and go.sum, as `go_tools` reads them.
     """
@@ -137,15 +154,14 @@ def dependencies(described: Described, build: Build) -> list[Resource]:
     found = [
         Resource(name="sources", digest=_sources(build)),
         *(Resource(name=f"lock:{path}", digest={"sha256": digest}) for path, digest in locks(build.listing)),
-        *(
-            Resource(name=f"base:{reference}", uri=_oci(reference), digest={"sha256": digest.removeprefix("sha256:")})
-            for reference, digest in build.base_images.items()
-        ),
+        *(_base(reference, digest.removeprefix("sha256:")) for reference, digest in build.base_images.items()),
         *(
             Resource(name=f"{IMAGE}{one.name}", uri=_oci(one.name), digest={"sha256": one.sha256})
             for one in described.images
         ),
         *(Resource(name=f"{MODEL}{one.name}", digest={"sha256": one.sha256}) for one in described.models),
+        *(_base(one.name, one.sha256) for one in described.bases),
+        *(one.resource() for one in described.debian),
         *build.go_modules,
     ]
     return sorted(found, key=lambda one: one.name)
@@ -155,6 +171,10 @@ def _sources(build: Build) -> dict[str, str]:
     """The sources' digests: in-toto's dirHash over the listing, and the commit, where it is known."""
     digest = {"dirHash": hashlib.sha256(build.listing.encode()).hexdigest()}
     return {**digest, "gitCommit": build.sha} if build.sha else digest
+
+
+def _base(reference: str, digest: str) -> Resource:
+    return Resource(name=f"base:{reference}", uri=_oci(reference), digest={"sha256": digest})
 
 
 def _oci(reference: str) -> str:

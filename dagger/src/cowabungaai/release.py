@@ -130,15 +130,17 @@ async def made(
     return Made(output, tuple(deployed), tuple(kept))
 
 
-def instructions(made: Made, version: str) -> dagger.Directory:
+def instructions(made: Made, version: str, *, attached: bool = False) -> dagger.Directory:
     """index.html for whoever opens the media, and INSTALL.md.
 
     Args:
         made: What the release carries.
         version: Of it.
+        attached: Whether there is a folder attachments/.
     """
     folder = dag.directory()
     for template, name in (("release_index.html.j2", "index.html"), ("install.md.j2", "INSTALL.md")):
-        text = pages.render(template, title=f"CowabungaAI {version}", files=made.files, bundles=made.bundles)
+        title = f"CowabungaAI {version}"
+        text = pages.render(template, title=title, files=made.files, bundles=made.bundles, attached=attached)
         folder = folder.with_file(name, uploaded(text, name))
     return folder

@@ -34,13 +34,19 @@ class Deploying(Base):
         git: Annotated[str | None, Doc("Or the address of the deployment repository")] = None,
         git_ref: Annotated[str | None, Doc("Its branch, tag or commit; the default branch where not given")] = None,
         git_token: Annotated[dagger.Secret | None, Doc("Token for it, such as env:NAME")] = None,
+        git_via: Annotated[
+            dagger.Service | None,
+            Doc(
+                "Its server, where only this machine reaches it, tcp://127.0.0.1:3000, for --git http://local:3000/..."
+            ),
+        ] = None,
     ) -> dagger.Changeset:
         """Set image digests in Kubernetes manifests and kustomize files; nothing else in them changes."""
         if (repository is None) == (git is None):
             raise ManifestError("expected either --repository or --git")
-        if git is None and (git_ref is not None or git_token is not None):
-            raise ManifestError("--git-ref and --git-token go with --git")
+        if git is None and (git_ref is not None or git_token is not None or git_via is not None):
+            raise ManifestError("--git-ref, --git-token and --git-via go with --git")
         explicit, reported = await deployment.read_updates(images, image or [])
         async with step("update manifests"):
-            tree = repository if repository is not None else deployment.git_tree(git or "", git_ref, git_token)
+            tree = repository or await deployment.git_tree(git or "", git_ref, git_token, git_via)
             return await deployment.update(tree, explicit, reported)

@@ -58,6 +58,9 @@ class Releasing(Building):
         services: Annotated[list[str] | None, Doc("Only these, and of bundles only these")] = None,
         bundle: Annotated[list[str] | None, Doc("Folders below bundles/; latest by default")] = None,
         models_dir: Models = None,
+        attachments: Annotated[
+            dagger.Directory | None, Doc("What else is signed and goes along, such as reports of other runs")
+        ] = None,
         severity: Severity = "CRITICAL,HIGH",
         db: DatabaseFile = None,
         db_ref: DatabaseReference = None,
@@ -108,8 +111,10 @@ class Releasing(Building):
             .with_directory("scan-source", results.directory("scan-source"))
             .with_directory("sbom", results.directory("sbom"))
             .with_directory("airgap", proofs)
-            .with_directory("/", release.instructions(made, wanted[0].version))
+            .with_directory("/", release.instructions(made, wanted[0].version, attached=attachments is not None))
         )
+        if attachments is not None:
+            folder = folder.with_directory("attachments", attachments)
         parameters = {
             "flavor": flavor,
             "services": names,

@@ -14,9 +14,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"toolchain/courier/internal/debian"
 	"toolchain/courier/internal/exit"
 	"toolchain/courier/internal/fault"
 	"toolchain/courier/internal/files"
+	"toolchain/courier/internal/images"
 	"toolchain/courier/internal/stream"
 	"toolchain/courier/internal/verify"
 )
@@ -64,6 +66,9 @@ type Description struct {
 	Root   Digest  `json:"root"`
 	Images []Named `json:"images"`
 	Models []Named `json:"models"`
+	// Bases are images that the images stand on, as these say themselves.
+	Bases  []Named          `json:"bases"`
+	Debian []debian.Package `json:"debian"`
 }
 
 // Digest is a file's.
@@ -94,7 +99,17 @@ func describe() *cobra.Command {
 			if name := filepath.Base(arguments[0]); name != subject.Archive {
 				return &exit.Error{Code: fault.Name.Code, Message: fmt.Sprintf("%s: its name should be %s", name, subject.Archive)}
 			}
-			return files.PrintJSON(os.Stdout, description(subject))
+			made := description(subject)
+			for _, one := range subject.Packages {
+				found, err := one.Debian(command.Context())
+				if err != nil {
+					return files.Told(err)
+				}
+				for _, one := range found {
+					made.Debian = with(made.Debian, one)
+				}
+			}
+			return files.PrintJSON(os.Stdout, made)
 		},
 	}
 }
@@ -103,16 +118,26 @@ func description(subject *verify.Subject) Description {
 	made := Description{
 		Name: subject.Archive, SHA256: subject.Contents.Digest, Size: subject.Contents.Size,
 		Root: Digest{subject.Root, subject.RootDigest}, Images: []Named{}, Models: []Named{},
+		Bases: []Named{}, Debian: []debian.Package{},
 	}
-	for _, image := range subject.Images {
-		if one := (Named{image.Reference, image.Digest}); !image.InIndex && !slices.Contains(made.Images, one) {
-			made.Images = append(made.Images, one)
+	for _, image := range subject.Images() {
+		if !image.InIndex {
+			made.Images = with(made.Images, Named{image.Reference, image.Digest})
+		}
+		if digest, named := strings.CutPrefix(image.Labels[images.BaseDigest], "sha256:"); named {
+			made.Bases = with(made.Bases, Named{image.Labels[images.BaseName], digest})
 		}
 	}
-	for _, model := range subject.Models {
-		if one := (Named{model.ID, model.Digest}); !slices.Contains(made.Models, one) {
-			made.Models = append(made.Models, one)
-		}
+	for _, model := range subject.Models() {
+		made.Models = with(made.Models, Named{model.ID, model.Digest})
 	}
 	return made
+}
+
+// with is a list that has something, once.
+func with[T comparable](list []T, one T) []T {
+	if slices.Contains(list, one) {
+		return list
+	}
+	return append(list, one)
 }
