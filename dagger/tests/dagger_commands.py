@@ -197,7 +197,8 @@ def wrong_query(text: str) -> list[str]:
     """
     wrong: list[str] = []
     stack: list[dict[str, Call]] = []
-    available, returned = root(), {}
+    available = root()
+    returned: dict[str, Call] = {}
     for part in re.findall(r"[{}]|\w+", text.removeprefix("query")):
         if part == "{":
             stack.append(available)

@@ -169,8 +169,8 @@ def test_parts_of_kubeconforms_message_are_told_one_by_one(tmp_path: Path, monke
 def definitions() -> dict[str, Any]:
     """A small OpenAPI file's definitions: a kind, what it holds, and options of requests."""
     reference = {"$ref": "#/definitions/io.k8s.apimachinery.pkg.util.intstr.IntOrString"}
-    held = {"type": "object", "description": "d", "properties": {"port": reference, "labels": {"type": "object"}}}
-    held["properties"]["labels"]["additionalProperties"] = {"type": "string"}
+    labels = {"type": "object", "additionalProperties": {"type": "string"}}
+    held = {"type": "object", "description": "d", "properties": {"port": reference, "labels": labels}}
     names = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}}
     gvk = "x-kubernetes-group-version-kind"
     return {

@@ -29,7 +29,7 @@ def write_archive(file: Path, documents: dict[str, object]) -> None:
 
 
 def test_facts_of_an_archive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    manifest = {"layers": [{}, {}, {}]}
+    manifest: dict[str, object] = {"layers": [{}, {}, {}]}
     digest = hashlib.sha256(json.dumps(manifest).encode()).hexdigest()
     index = {"manifests": [{"digest": f"sha256:{digest}", "annotations": {"io.containerd.image.name": "x/y:1"}}]}
     write_archive(tmp_path / "a.tar", {"index.json": index, f"blobs/sha256/{digest}": manifest})

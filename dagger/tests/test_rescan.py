@@ -20,7 +20,7 @@ PLACE = {
     "failed": 0,
     "seconds": 0.1,
 }
-IMAGE = {"service": "api", "flavor": "cpu", "version": "1", "digest": "sha256:1", "gates": []}
+IMAGE: dict[str, object] = {"service": "api", "flavor": "cpu", "version": "1", "digest": "sha256:1", "gates": []}
 REPORT = {"schema_version": 1, "sha": None, "release": True, "seconds": 1.0}
 
 

@@ -145,8 +145,9 @@ def cyclonedx(serial: str, root: str, system: str, time: str) -> str:
 
 
 def test_random_identifiers_times_and_orders_are_the_same_for_the_same_image() -> None:
-    first = cyclonedx(str(uuid.UUID(int=1, version=4)), *IDENTIFIERS[:2], "2026-11-26T18:21:45.212779272Z")
-    second = cyclonedx(str(uuid.UUID(int=9, version=4)), *IDENTIFIERS[1::-1], "2026-11-27T18:21:45+00:00")
+    one, two, _ = IDENTIFIERS
+    first = cyclonedx(str(uuid.UUID(int=1, version=4)), one, two, "2026-11-26T18:21:45.212779272Z")
+    second = cyclonedx(str(uuid.UUID(int=9, version=4)), two, one, "2026-11-27T18:21:45+00:00")
     made = sbom_bytes.reproducible(first, SEED, TIME)
     assert made == sbom_bytes.reproducible(second, SEED, TIME)
     assert made != sbom_bytes.reproducible(first, "sha256:01", TIME)

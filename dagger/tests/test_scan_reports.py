@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -93,9 +92,10 @@ def test_an_image_that_was_not_looked_at_never_passes(seen: Report, told: str) -
 
 
 def test_every_lock_file_must_have_been_read() -> None:
-    locks = {**PYTHON, "Type": "pip", "Target": "services/api/requirements.lock"}
-    modules = {**PYTHON, "Type": "gomod", "Target": "toolchain/go/zarf/go.mod"}
-    both = [locks["Target"], modules["Target"]]
+    both = ["services/api/requirements.lock", "toolchain/go/zarf/go.mod"]
+    locks, modules = (
+        {**PYTHON, "Type": kind, "Target": file} for kind, file in zip(("pip", "gomod"), both, strict=True)
+    )
     assert scan.check_tree(report(locks, modules), both) == ["go::", "pip::"]
     with pytest.raises(ScanError, match=r"did not read toolchain/go/zarf/go\.mod"):
         scan.check_tree(report(locks), both)
@@ -222,5 +222,5 @@ def test_only_web_addresses_become_links() -> None:
 
 
 def test_counts_have_every_severity() -> None:
-    counts: Mapping[str, int] = scan_summary.summarise(scanned()).targets[1].found
+    counts = scan_summary.summarise(scanned()).targets[1].found
     assert list(counts) == ["CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN"]

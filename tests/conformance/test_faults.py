@@ -30,7 +30,7 @@ REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
     "completion": ("completions", {"prompt": SENTENCE, "max_tokens": 8}),
     "embedding": ("embeddings", {"input": SENTENCE}),
 }
-PROMPTS = {
+PROMPTS: dict[str, Callable[[str], dict[str, Any]]] = {
     "chat": lambda text: {"messages": said(text)},
     "completion": lambda text: {"prompt": text},
     "embedding": lambda text: {"input": text},

@@ -55,7 +55,7 @@ def released(dagger: Run, tmp_path_factory: pytest.TempPathFactory) -> Released:
     courier = gotools.ensure("courier") / "courier"
     password = "of-this-test"  # noqa: S105 - of a key that is made here
     private, public = folder / "cosign.key", folder / "cosign.pub"
-    making = [courier, "keygen", "--private", private, "--public", public]
+    making: list[str | Path] = [courier, "keygen", "--private", private, "--public", public]
     subprocess.run(making, env={**os.environ, "COSIGN_PASSWORD": password}, check=True, capture_output=True)
     (folder / "database").mkdir()
     database = build(folder / "database", ELSEWHERE)

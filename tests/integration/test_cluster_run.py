@@ -42,10 +42,11 @@ vectors = [client.embeddings.create(model=model, input="to be").data[0].embeddin
 print(len(vectors[0]), vectors[0] == vectors[1])
 """
 Kubectl = Callable[..., dict[str, Any]]
+Cluster = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def cluster(cowabunga: Run) -> Iterator[Run]:
+def cluster(cowabunga: Run) -> Iterator[Cluster]:
     """Runs a command where it reaches the cluster, which is a new one."""
     if cowabunga("cluster", "status").returncode == 0:
         pytest.fail("a cluster runs already; these tests need their own: ./cowabunga cluster down")
@@ -63,7 +64,7 @@ def cluster(cowabunga: Run) -> Iterator[Run]:
 
 
 @pytest.fixture(scope="module")
-def kubectl(cluster: Run) -> Kubectl:
+def kubectl(cluster: Cluster) -> Kubectl:
     """What kubectl tells of things, in the bundle's namespace."""
 
     def ask(*arguments: str) -> dict[str, Any]:
@@ -89,7 +90,7 @@ def new(dagger: Run, sources: Path, tmp_path: Path) -> Path:
     return exported(dagger, tmp_path / "new", "--source", sources, "bundle", "--name=dev", "--version=1.2.4")
 
 
-def deploy(cluster: Run, file: Path, **settings: Any) -> str:
+def deploy(cluster: Cluster, file: Path, **settings: Any) -> str:
     """Deploy a bundle as its instructions say: with the settings that lie beside it, changed; what is said of it."""
     configuration = yaml.safe_load((file.parent / SETTINGS).read_text())
     for package in configuration["variables"].values():
@@ -100,7 +101,7 @@ def deploy(cluster: Run, file: Path, **settings: Any) -> str:
     return cluster("env", f"UDS_CONFIG={chosen}", "sh", "-c", 'exec "$@" 2>&1', "sh", *command)
 
 
-def answer(cluster: Run, kubectl: Kubectl, program: str = CHAT, *arguments: str) -> str:
+def answer(cluster: Cluster, kubectl: Kubectl, program: str = CHAT, *arguments: str) -> str:
     """What the official client gets, with the key that the chart made."""
     secret = kubectl("get", "secret", "cowabungaai-api-admin-key")
     key = base64.b64decode(secret["data"]["admin-key"]).decode()
@@ -119,7 +120,7 @@ def images(kubectl: Kubectl) -> dict[str, str]:
     }
 
 
-def test_it_is_installed_and_answers(cluster: Run, kubectl: Kubectl, old: Path) -> None:
+def test_it_is_installed_and_answers(cluster: Cluster, kubectl: Kubectl, old: Path) -> None:
     assert "Verified OK" in deploy(cluster, old), "uds looks for the signatures of packages by the key in the bundle"
     assert answer(cluster, kubectl) == SAID
     for pod in kubectl("get", "pods")["items"]:
@@ -129,7 +130,7 @@ def test_it_is_installed_and_answers(cluster: Run, kubectl: Kubectl, old: Path) 
         assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
 
 
-def test_a_setting_is_changed_and_the_key_stays(cluster: Run, kubectl: Kubectl, old: Path) -> None:
+def test_a_setting_is_changed_and_the_key_stays(cluster: Cluster, kubectl: Kubectl, old: Path) -> None:
     before = kubectl("get", "secret", "cowabungaai-api-admin-key")["data"]
     deploy(cluster, old, REPEATER_REPLICAS=2)
     # The autoscaler makes them, which looks every 15 seconds.
@@ -139,7 +140,7 @@ def test_a_setting_is_changed_and_the_key_stays(cluster: Run, kubectl: Kubectl, 
     assert answer(cluster, kubectl) == SAID
 
 
-def test_it_is_upgraded_and_taken_back(cluster: Run, kubectl: Kubectl, old: Path, new: Path) -> None:
+def test_it_is_upgraded_and_taken_back(cluster: Cluster, kubectl: Kubectl, old: Path, new: Path) -> None:
     first = images(kubectl)
     deploy(cluster, new)
     second = images(kubectl)
@@ -151,13 +152,13 @@ def test_it_is_upgraded_and_taken_back(cluster: Run, kubectl: Kubectl, old: Path
     assert answer(cluster, kubectl) == SAID
 
 
-def test_it_is_removed_but_for_its_keys(cluster: Run, kubectl: Kubectl, old: Path) -> None:
+def test_it_is_removed_but_for_its_keys(cluster: Cluster, kubectl: Kubectl, old: Path) -> None:
     cluster("uds", "remove", old, "--confirm", "--no-progress", "--no-color")
     assert kubectl("get", "deployments")["items"] == []
     assert kubectl("get", "secret", "cowabungaai-api-admin-key")["data"]
 
 
-def test_a_model_is_added_beside_the_first(dagger: Run, cluster: Run, kubectl: Kubectl, tmp_path: Path) -> None:
+def test_a_model_is_added_beside_the_first(dagger: Run, cluster: Cluster, kubectl: Kubectl, tmp_path: Path) -> None:
     chosen = (f"--services={EMBEDDINGS}", "--services=api")
     file = exported(dagger, tmp_path / "bundle", "bundle", "--name=latest", *chosen)
     deploy(cluster, file)

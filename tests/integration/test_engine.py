@@ -227,7 +227,7 @@ def test_a_corrupt_tool_is_built_anew(home: Path) -> None:
 def test_two_launchers_build_a_tool_once(home: Path) -> None:
     own(home, "tool-registry")
     environment = {**os.environ, "COWABUNGA_HOME": str(home)}
-    command = [LAUNCHER, "tool", "registry", "--version"]
+    command: list[str | Path] = [LAUNCHER, "tool", "registry", "--version"]
     both = [
         subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)

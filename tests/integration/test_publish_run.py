@@ -50,10 +50,9 @@ def closed(registry: Registry, **faults: Any) -> Iterator[Proxy]:
 def arguments(proxy: Proxy, database: Path, *prefixes: str, all_of: str = "") -> list[str | Path]:
     """A call that publishes the repeater, or all of some services, to the proxy's registry, below these prefixes."""
     what = ["publish-all", "--services", all_of] if all_of else ["publish", "--service", "repeater"]
-    return [
-        *("call", "with-registry-auth", "--address", f"local:{proxy.port}", "--username", USER),
-        *("--secret", "env:REGISTRY_PASSWORD", *what, *to(proxy.port, *prefixes), "--sha", SHA, "--db", database),
-    ]
+    credentials = ("with-registry-auth", "--address", f"local:{proxy.port}", "--username", USER)
+    secret = ("--secret", "env:REGISTRY_PASSWORD")
+    return ["call", *credentials, *secret, *what, *to(proxy.port, *prefixes), "--sha", SHA, "--db", database]
 
 
 def to(port: int, *prefixes: str) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ WHOLE = ("integration", "scan of sources")
 def test_all_of_it_verifies_as_the_instructions_say(released: Released) -> None:
     told = (released.folder / "INSTALL.md").read_text()
     assert "tools/courier verify . --key /path/to/your/cosign.pub" in told
-    command = ["tools/courier", "verify", ".", "--key", released.public, "--json"]
+    command: list[str | Path] = ["tools/courier", "verify", ".", "--key", released.public, "--json"]
     finished = subprocess.run(command, cwd=released.folder, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stdout + finished.stderr
 
@@ -70,7 +70,7 @@ def test_one_flipped_bit_is_found(released: Released, tmp_path: Path) -> None:
     copy = Path(shutil.copy(released.bundle, tmp_path / "bundles"))
 
     def verified() -> int:
-        command = [released.folder / "tools/courier", "verify", copy, "--key", released.public]
+        command: list[str | Path] = [released.folder / "tools/courier", "verify", copy, "--key", released.public]
         return subprocess.run(command, capture_output=True, text=True, check=False).returncode
 
     assert verified() == 0

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import httpx
@@ -22,7 +23,7 @@ from harness import CHECKOUT, SERVICES, WITH_MODELS, Run, described
 
 from shared.ports import free_port
 
-MESSAGE = [{"role": "user", "content": "to be or not to be"}]
+MESSAGE: list[Any] = [{"role": "user", "content": "to be or not to be"}]
 START_SECONDS = 600
 BACKENDS = [service for service in SERVICES if described(service)["kind"] not in ("sdk", "gateway", "health")]
 STOP_SECONDS = 60
@@ -62,7 +63,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack, served on the machine's loopback by `./cowabunga serve`."""
     port = free_port()
     log = tmp_path_factory.mktemp("stack") / "serve.log"
-    command = [CHECKOUT / "cowabunga", "serve", "--models", "repeater", "--port", str(port)]
+    command: list[str | Path] = [CHECKOUT / "cowabunga", "serve", "--models", "repeater", "--port", str(port)]
     # Lines are not to be broken where a terminal would end.
     environment = {**os.environ, "COLUMNS": "500"}
     with (
@@ -96,13 +97,13 @@ def test_models_are_listed(client: openai.OpenAI) -> None:
 
 
 def test_chat_answers(client: openai.OpenAI) -> None:
-    answer = client.chat.completions.create(model="repeater", messages=MESSAGE)  # type: ignore[arg-type]
+    answer = client.chat.completions.create(model="repeater", messages=MESSAGE)
     assert answer.choices[0].message.content == "to be or not to be"
     assert answer.choices[0].finish_reason == "stop"
 
 
 def test_chat_streams(client: openai.OpenAI) -> None:
-    stream = client.chat.completions.create(model="repeater", messages=MESSAGE, stream=True)  # type: ignore[arg-type]
+    stream = client.chat.completions.create(model="repeater", messages=MESSAGE, stream=True)
     chunks = list(stream)
     parts = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
     assert "".join(parts) == "to be or not to be"
@@ -112,7 +113,7 @@ def test_chat_streams(client: openai.OpenAI) -> None:
 
 def test_unknown_model_raises_the_clients_own_error(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as caught:
-        client.chat.completions.create(model="nope", messages=MESSAGE)  # type: ignore[arg-type]
+        client.chat.completions.create(model="nope", messages=MESSAGE)
     assert caught.value.code == "model_not_found"
 
 

@@ -79,7 +79,7 @@ class Workshop:
         component = {"name": "demo", "required": True, "imageArchives": archives}
         described = {"kind": "ZarfPackageConfig", "metadata": about, "components": [component]}
         (source / "zarf.yaml").write_text(yaml.safe_dump(described))
-        signing = ["--signing-key", key.private, "--signing-key-pass", PASSWORD] if key else []
+        signing: list[str | Path] = ["--signing-key", key.private, "--signing-key-pass", PASSWORD] if key else []
         made = folder / "packages"
         self.run(self.zarf, "package", "create", source, "--confirm", "-o", made, *signing, *options)
         (file,) = made.iterdir()

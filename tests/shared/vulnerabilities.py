@@ -74,7 +74,8 @@ def build(folder: Path, advisories: list[Advisory], updated: datetime | None = N
     (sources / "ghsa" / "advisories" / "github-reviewed").mkdir(parents=True, exist_ok=True)
     driver.write_text(DRIVER)
     driver.chmod(0o755)
-    command = [gotools.ensure("trivy-db") / "trivy-db", "build", "--cache-dir", sources, "--output-dir", out]
+    trivy_db = gotools.ensure("trivy-db") / "trivy-db"
+    command: list[str | Path] = [trivy_db, "build", "--cache-dir", sources, "--output-dir", out]
     targets = ["--only-update", "debian", "--only-update", "ghsa"]
     environment = {**os.environ, "GOPACKAGESDRIVER": str(driver)}
     made = subprocess.run([*command, *targets], env=environment, capture_output=True, text=True, check=False)

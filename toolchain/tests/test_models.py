@@ -33,9 +33,9 @@ def folder(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "settings": {"chat-template": "plain"},
     }
     described = {"entrypoint": ["python3", "-m", "x"], "depends_on": []}
-    for name, more in {"serving": {"model": model}, "bare": {"model": None}}.items():
+    for name, brought in {"serving": model, "bare": None}.items():
         (found / name).mkdir(parents=True)
-        (found / name / "service.yaml").write_text(yaml.safe_dump({**described, **more}))
+        (found / name / "service.yaml").write_text(yaml.safe_dump({**described, "model": brought}))
     digest = hashlib.sha256(built.read_bytes()).hexdigest()
     (found / "serving" / "model.lock").write_text(f"weights @ {built.as_uri()} --hash=sha256:{digest}\n")
     monkeypatch.setattr(services, "FOLDER", found)

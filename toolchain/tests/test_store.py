@@ -95,13 +95,17 @@ def test_damaged_entry_is_built_anew(home: Path, damage: str) -> None:
     assert (store.ensure("thing", "key", write) / "whole").read_text() == "whole"
 
 
+def write_much(target: Path) -> None:
+    (target / "big").write_bytes(b"\0" * 1_000_000)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
 def test_full_disk_is_told_and_recovered_from(home: Path) -> None:
     home.mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(home)], check=True)
     try:
         with pytest.raises(DiskFullError, match="no space left"):
-            store.ensure("thing", "key", lambda target: (target / "big").write_bytes(b"\0" * 1_000_000) and None)
+            store.ensure("thing", "key", write_much)
         assert not list((home / "thing").glob("*"))
         assert (store.ensure("thing", "key", write) / "whole").exists()
     finally:

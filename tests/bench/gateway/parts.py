@@ -29,7 +29,7 @@ ROUNDS = 5
 SECONDS = "1s"
 CLIENTS = (1, 16, 64)
 REQUESTS = 4000
-ANSWER = {
+ANSWER: dict[str, Any] = {
     "id": "chatcmpl-1",
     "object": "chat.completion",
     "created": 1735689600,
@@ -57,9 +57,8 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         if not message.get("more_body"):
             break
     text = orjson.loads(body)["messages"][-1]["content"] if body else ""
-    answer = orjson.dumps(
-        {**ANSWER, "choices": [{**ANSWER["choices"][0], "message": {"role": "assistant", "content": text}}]}
-    )  # type: ignore[index,dict-item]
+    choice = {**ANSWER["choices"][0], "message": {"role": "assistant", "content": text}}
+    answer = orjson.dumps({**ANSWER, "choices": [choice]})
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": answer})

@@ -61,7 +61,7 @@ def packages(plan: Plan, launcher: Launcher, output: Path) -> list[Measure]:
     """
     target = output / "packages"
     chosen = [f"--services={','.join(plan.services)}"] if plan.services else []
-    arguments = ("dagger", "call", "package-all", *chosen, "export", "--path", target)
+    arguments: tuple[str | Path, ...] = ("dagger", "call", "package-all", *chosen, "export", "--path", target)
     with console.step("packages once, so that all is in the cache", "bench-packages"):
         launcher.run(*arguments)
     told = json.loads((target / "packages.json").read_text())["packages"]

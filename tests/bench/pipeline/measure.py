@@ -8,6 +8,7 @@ import statistics
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench import sandbox
@@ -86,7 +87,7 @@ def take(plan: Plan, launcher: Launcher, cache: Path) -> Taken:
             wanted = jobs(build(output / "database", ELSEWHERE))
         parts: dict[str, Callable[[], list[Measure]]] = {
             "loading of the module": lambda: [loading(launcher, plan.repeats)],
-            **{job.name: (lambda job=job: warm(job, launcher, output, plan.repeats)) for job in wanted},
+            **{job.name: partial(warm, job, launcher, output, plan.repeats) for job in wanted},
         }
         if plan.both_ways:
             parts["the predecessor's way"] = lambda: beside(launcher, output, plan)
@@ -164,7 +165,7 @@ def cold(wanted: list[Job], launcher: Launcher, output: Path, cache: Path) -> li
         with console.step("starting an engine with an empty cache", "bench-engine"):
             alone.run("engine", "up")
         for job in wanted:
-            samples = repeat(f"cold {job.name}", f"bench-{job.name}-cold", 1, lambda job=job: job.run(alone, output))
+            samples = repeat(f"cold {job.name}", f"bench-{job.name}-cold", 1, partial(job.run, alone, output))
             note = "On an empty engine, after the ones before it in this list; tools and base images were there."
             measures.append(
                 Measure(
@@ -201,7 +202,7 @@ def _both_ways(
     copy = inside.checkout
     line = sandbox.ChangingLine(copy, service)
     arguments = ("--service", service, "--without-weights", "export", "--path", str(target))
-    ways = [
+    ways: list[tuple[str, Callable[[], float]]] = [
         ("ours", lambda: inside.run("dagger", "call", "package", *arguments)),
         ("theirs", lambda: other.package(copy, service)),
     ]

@@ -18,7 +18,7 @@ from pathlib import Path
 import yaml
 
 from bench.pipeline import HERE
-from cowabunga import gotools, images
+from cowabunga import gotools, host, images
 from cowabunga.errors import HostError, JobError
 from shared.registries import Registry, running_registry
 
@@ -147,7 +147,7 @@ def ready(folder: Path, zarf: Path) -> Iterator[Predecessor]:
 
 def _make_bases(predecessor: Predecessor) -> None:
     """The images `base` and `development`, of the same Debian packages as the module's, with the machine's mirrors."""
-    python, machine = images.load("python"), images.mirrors()
+    python, machine = images.load("python"), host.mirrors()
     variables = [*python.config.get("Env", []), *(f"{name}={value}" for name, value in machine.environment.items())]
     settings = [f"--change=ENV {variable}" for variable in variables]
     # Debian's docker reads no layers of zstd, so it takes the root file system as it is.

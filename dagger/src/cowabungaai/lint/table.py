@@ -10,6 +10,12 @@ from cowabungaai.lint.check import LINTERS, Check, ModuleFile
 # Stubs depend on the version of protoc, and this is where it is pinned.
 PROTOC = "services/sdk/requirements-test.lock"
 CONTRACT = ("services/sdk/generate.py", "services/sdk/compatibility.py", "services/sdk/proto/**")
+TESTS = "toolchain/requirements/test.lock"
+# Folders whose types are checked together: no two have a module of the same name.
+TOGETHER = (
+    ("tests/bench", "tests/shared", "tests/conformance", "tests/load", "tests/integration", "dagger/tests"),
+    ("toolchain/tests", "docs"),
+)
 # Where the programs of our own are.
 SOURCES = "dagger/src"
 OURS = f"{SOURCES}/linters/*"
@@ -58,8 +64,20 @@ def _types(services: Iterable[str]) -> list[Check]:
     """Types of each part by itself: a service's with the versions of libraries that it ships."""
     ours = [_mypy(name, f"{name}/src", "pyproject.toml") for name in ("dagger", "toolchain")]
     folders = [f"services/{name}" for name in services]
+    paths = ("toolchain/src", "dagger/src", "tests", "tests/integration", "dagger/tests")
+    tests = Check(
+        "mypy tests",
+        ("pyproject.toml", *(f"{one}/**/*.py" for one in ("dagger", "docs", "tests", "toolchain"))),
+        tuple(
+            # The benchmarks' own tests have a conftest.py, as the others do.
+            ("env", f"MYPYPATH={':'.join(paths)}", *_typed("pyproject.toml"), "--exclude=tests/bench/tests/", *folders)
+            for folders in TOGETHER
+        ),
+        (TESTS, LINTERS),
+    )
     return [
         *ours,
+        tests,
         *(
             # mypy.ini says where the sdk is.
             _mypy(one, f"{one}/src", "services/mypy.ini", (f"{one}/requirements.lock", LINTERS), "services/sdk/src/**")
@@ -69,8 +87,11 @@ def _types(services: Iterable[str]) -> list[Check]:
 
 
 def _mypy(name: str, folder: str, config: str, packages: tuple[str, ...] = (LINTERS,), *also: str) -> Check:
-    command = ("python3", "-P", "-m", "mypy", "--config-file", config, "--cache-dir", "/dev/null", folder)
-    return Check(f"mypy {name}", (config, f"{folder}/**", *also), (command,), packages)
+    return Check(f"mypy {name}", (config, f"{folder}/**", *also), ((*_typed(config), folder),), packages)
+
+
+def _typed(config: str) -> tuple[str, ...]:
+    return ("python3", "-P", "-m", "mypy", "--config-file", config, "--cache-dir", "/dev/null")
 
 
 def _contract() -> list[Check]:

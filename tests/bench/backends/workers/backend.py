@@ -7,6 +7,7 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from cowabungaai_sdk.client import BackendClient
@@ -46,7 +47,7 @@ class Asker:
                 used = chunk.usage.completion_tokens or used
             return float(used)
 
-        return self._rate([lambda client, prompt=prompt: one(client, prompt) for prompt in prompts])
+        return self._rate([partial(one, prompt=prompt) for prompt in prompts])
 
     def read(self, prompt: str) -> float:
         """Tokens of a prompt that were read a second, up to the first one written."""
@@ -88,7 +89,7 @@ class Asker:
             return float(len(own))
 
         shares = [texts[number::clients] for number in range(clients)]
-        return self._rate([lambda client, share=share: one(client, share) for share in shares])
+        return self._rate([partial(one, own=share) for share in shares])
 
     def _rate(self, work: list[Callable[[BackendClient], Awaitable[float]]]) -> float:
         async def together() -> float:

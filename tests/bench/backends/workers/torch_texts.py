@@ -26,7 +26,8 @@ def main(folder: str, threads: str) -> None:
     model = SentenceTransformer(folder, device="cpu")
 
     def embed(texts: list[str]) -> Sized:
-        return model.encode(texts, batch_size=len(texts), show_progress_bar=False)
+        found: Sized = model.encode(texts, batch_size=len(texts), show_progress_bar=False)
+        return found
 
     serve({"embed": one_after_the_other(embed)})
 
