@@ -37,7 +37,7 @@ def suite(name: str, **changes: object) -> dict[str, object]:
 def target(name: str, **changes: object) -> dict[str, object]:
     found = {"CRITICAL": 0, "HIGH": 0, "MEDIUM": 0, "LOW": 3, "UNKNOWN": 0}
     plain = {"target": name, "passed": True, "system": "debian 13", "packages": 40, "failing": [], "ignored": 0}
-    return {**plain, "found": found, **changes}
+    return {**plain, "found": found, "seconds": 4.5, **changes}
 
 
 def scan(*targets: dict[str, object], **changes: object) -> dict[str, object]:
@@ -134,6 +134,7 @@ def test_a_release_with_everything_passes(results: Path) -> None:
     }
     assert repeater.stage("tests").detail == "10 tests, 2 skipped"
     assert repeater.stage("scan").detail == "40 packages, 3 low"
+    assert repeater.stage("scan").seconds == 4.5
     # The gateway is no backend, so no conformance run is about it.
     assert made.services[0].stage("conformance").detail == "no backend"
     assert collect(results).tests_passed == 3 * 10 + 498

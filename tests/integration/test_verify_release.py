@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,8 @@ import yaml
 from harness import Run
 
 from cowabunga import gotools
+from cowabungaai.provenance import SUFFIX
+from shared.registries import running_registry
 from shared.shipped import Key, Workshop, image, packed, unpacked
 
 SERVICES = ("demo", "other")
@@ -25,6 +27,7 @@ class Release:
     """A release folder, and who signed it."""
 
     workshop: Workshop
+    uds: Path
     key: Key
     folder: Path
 
@@ -45,7 +48,7 @@ class Release:
         self.workshop.run(courier, "checksums", self.folder)
         self.workshop.run(courier, "sign", self.folder / "checksums.txt", "--key", self.key.private)
 
-    def verify(self, target: Path | None = None, *options: str | Path) -> tuple[int, str]:
+    def verify(self, target: str | Path | None = None, *options: str | Path) -> tuple[int, str]:
         """The exit code, and all that is printed."""
         arguments = ("verify", target or self.folder, "--key", self.key.public, *options)
         finished = self.workshop.run(self.workshop.courier, *arguments, code=None)
@@ -87,7 +90,7 @@ def made(dagger: Run, tmp_path_factory: pytest.TempPathFactory) -> Release:
         workshop.attest(file, key)
     (release / "INSTALL.md").write_text("# Installing\n")
     shutil.copy(key.public, release / "cosign.pub")
-    signed = Release(workshop, key, release)
+    signed = Release(workshop, tools["uds"], key, release)
     signed.seal()
     return signed
 
@@ -97,7 +100,7 @@ def release(made: Release, tmp_path: Path) -> Release:
     """A copy of the release, to be changed."""
     copy = tmp_path / "dist"
     shutil.copytree(made.folder, copy)
-    return Release(made.workshop, made.key, copy)
+    return replace(made, folder=copy)
 
 
 def test_a_release_passes_whole_and_in_its_parts(release: Release) -> None:
@@ -201,6 +204,18 @@ def test_a_bundle_alone_needs_its_provenance_which_signs_it(release: Release, tm
     assert not any(b"uds-bundle.yaml.sig" in content for content in contents.values()), "UDS keeps one now"
 
 
+def test_a_bundle_in_a_registry_needs_its_provenance_likewise(release: Release, tmp_path: Path) -> None:
+    signed = release.folder / "provenance" / f"{release.bundle.name}{SUFFIX}"
+    with running_registry(gotools.ensure("registry") / "registry", tmp_path / "registry") as registry:
+        place = f"oci://{registry.host}/bundles"
+        release.workshop.run(release.uds, "publish", release.bundle, place, "--insecure", "--no-progress")
+        reference = f"{place}/cowabungaai-dev:0.1.0"
+        code, printed = release.verify(reference, "--plain-http")
+        assert (code, "it has no signature" in printed) == (13, True), printed
+        code, printed = release.verify(reference, "--plain-http", "--provenance", signed)
+        assert code == 0, printed
+
+
 def blob_with(files: dict[str, bytes], text: bytes) -> str:
     (name,) = [name for name, content in files.items() if name.startswith("blobs/") and text in content[:2000]]
     return name
@@ -231,8 +246,8 @@ def test_a_bundle_of_packages_that_nobody_signed_is_told(made: Release, dagger: 
     (tmp_path / "uds-bundle.yaml").write_text(
         yaml.safe_dump({"kind": "UDSBundle", "metadata": about, "packages": listed})
     )
-    uds, out = made.folder.parent / "uds", tmp_path / "bundles"
-    made.workshop.run(uds, "create", tmp_path, "--confirm", "--no-progress", "-a", "amd64", "-o", out)
+    out = tmp_path / "bundles"
+    made.workshop.run(made.uds, "create", tmp_path, "--confirm", "--no-progress", "-a", "amd64", "-o", out)
     (bundle,) = out.iterdir()
     made.workshop.attest(bundle, made.key)
     code, printed = made.verify(bundle)

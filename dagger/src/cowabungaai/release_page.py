@@ -8,7 +8,7 @@ from cowabungaai.release_report import STAGES, ReleasedService, ReleaseReport
 
 TEMPLATE = "release_page.html.j2"
 # Stages whose duration is known.
-TIMED = ("build", "tests", "conformance", "load", "publish")
+TIMED = ("build", "tests", "conformance", "load", "scan", "publish")
 
 
 def render(report: ReleaseReport, tests: int) -> str:

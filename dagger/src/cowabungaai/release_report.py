@@ -306,7 +306,8 @@ def _of_scan(target: TargetSummary | None, name: str) -> Stage:
         return Stage(name=name, state="absent", detail="not run")
     found = ", ".join(f"{count} {severity.lower()}" for severity, count in target.found.items() if count)
     state: State = "passed" if target.passed else "failed"
-    return Stage(name=name, state=state, detail=f"{target.packages} packages, {found or 'nothing found'}")
+    told = f"{target.packages} packages, {found or 'nothing found'}"
+    return Stage(name=name, state=state, detail=told, seconds=target.seconds)
 
 
 def _of_sbom(suffixes: set[str]) -> Stage:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -63,10 +64,11 @@ class Scan:
 
 @dataclass(frozen=True)
 class Looked:
-    """What was found in a target, and its reports."""
+    """What was found in a target, its reports, and how long that took."""
 
     outcome: Outcome
     reports: dagger.Directory
+    seconds: float = 0
 
 
 async def scan_images(
@@ -173,7 +175,12 @@ async def _finish(
     left_out: Sequence[LeftOut] | None = None,
 ) -> dagger.Directory:
     settings = begun.settings
-    ended = await outcomes("scan", names, one, at_once=os.cpu_count() or 1)
+
+    async def timed(name: str) -> Looked:
+        started = time.perf_counter()
+        return replace(await one(name), seconds=round(time.perf_counter() - started, 1))
+
+    ended = await outcomes("scan", names, timed, at_once=os.cpu_count() or 1)
     looked = {name: result for name, result in ended.items() if isinstance(result, Looked)}
     failures = [str(result) for result in ended.values() if isinstance(result, PipelineError)]
     found = [result.outcome for result in looked.values()]
@@ -184,6 +191,7 @@ async def _finish(
         ignores.expired(settings.entries, _today()),
         ignores.idle(settings.entries, found, everything=left_out is not None and not failures),
         left_out or (),
+        {name: result.seconds for name, result in looked.items()},
     )
     summary = scan_summary.summarise(scanned)
     told = scan_summary.message(scanned, failures)

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
@@ -39,6 +39,7 @@ class TargetSummary(BaseModel):
         found: How many findings there are by severity, without those that are accepted.
         failing: Findings that may not be, as lines.
         ignored: How many findings are accepted.
+        seconds: How long it took, the image's build included where the engine did not have it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,6 +51,7 @@ class TargetSummary(BaseModel):
     found: dict[Severity, int]
     failing: list[str]
     ignored: int
+    seconds: float | None = None
 
 
 class Summary(BaseModel):
@@ -88,6 +90,7 @@ class Scanned:
         expired: See Summary.
         warnings: See Summary.
         left_out: See Summary.
+        seconds: Of each target, by its name.
     """
 
     severities: Sequence[Severity]
@@ -96,6 +99,7 @@ class Scanned:
     expired: Sequence[str] = ()
     warnings: Sequence[str] = ()
     left_out: Sequence[LeftOut] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     def failing(self, outcome: Outcome) -> list[Finding]:
         """A target's findings that may not be."""
@@ -130,6 +134,7 @@ def summarise(scanned: Scanned) -> Summary:
                 found=count_by_severity(outcome.findings),
                 failing=[line(finding) for finding in failing],
                 ignored=len(outcome.ignored),
+                seconds=scanned.seconds.get(outcome.target),
             )
         )
     return Summary(
