@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import re
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +60,12 @@ def files(archive: Path) -> set[str]:
 
 def entries(archive: Path) -> dict[str, tarfile.TarInfo]:
     """All files in an image's layers by their paths, as the last layer that has them says."""
+    return {entry.name.removeprefix("./").rstrip("/"): entry for layer in layers(archive) for entry in layer}
+
+
+def layers(archive: Path) -> Iterator[tarfile.TarFile]:
+    """An image's layers, each to be read once, in order."""
     _, manifest, _ = documents(archive)
-    found: dict[str, tarfile.TarInfo] = {}
     with tarfile.open(archive) as tar:
         for layer in manifest["layers"]:
             member = tar.extractfile(f"blobs/sha256/{layer['digest'].removeprefix('sha256:')}")
@@ -68,8 +74,7 @@ def entries(archive: Path) -> dict[str, tarfile.TarInfo]:
                 zstandard.ZstdDecompressor().stream_reader(member) as plain,
                 tarfile.open(fileobj=plain, mode="r|") as inner,
             ):
-                found |= {entry.name.removeprefix("./").rstrip("/"): entry for entry in inner}
-    return found
+                yield inner
 
 
 def test_every_service_has_an_archive_and_a_line(built: Built) -> None:
@@ -132,6 +137,16 @@ def test_no_file_tells_when_the_image_was_built(built: Built, service: str) -> N
 @pytest.mark.parametrize("service", CPU_SERVICES)
 def test_layers_carry_the_packages_records_for_scanners(built: Built, service: str) -> None:
     assert "var/lib/dpkg/status.d/libc6" in files(built.archive(service))
+
+
+@pytest.mark.parametrize("service", CPU_SERVICES)
+def test_no_library_names_the_folder_in_which_it_was_compiled(built: Built, service: str) -> None:
+    for layer in layers(built.archive(service)):
+        for entry in layer:
+            if entry.isreg() and ".so" in Path(entry.name).suffixes:
+                member = layer.extractfile(entry)
+                assert member is not None
+                assert not re.search(rb"/tmp/(pip-|tmp)|/sources/", member.read()), entry.name
 
 
 def test_an_unchanged_build_is_cached_and_gives_the_same_digests(built: Built, cowabunga: Run, tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ NOW = f"date +%s.%N > {BUILT_AT}"
 # Bytecode is compiled with hashes, not times, of the sources: the same bytes always, and no check at start.
 COMPILE = "python -m compileall -q --invalidation-mode unchecked-hash -s {0} -p " + SITE + " {0}"
 COMPILER = ("g++", "git", "make")
+# Where sources that are compiled lie.
+UNPACKED = "/sources"
 APT_LISTS = "/var/lib/apt/lists"
 
 
@@ -151,12 +153,21 @@ def compiled_wheels(
         .with_mounted_file("/locks/compile.lock", tools)
         .with_exec(["pip", "install", "--quiet", "--require-hashes", "-r", "/locks/compile.lock"])
     )
-    for name, value in sorted(spec.compiled.environment.items()):
+    # Compilers write down the paths of sources: always the same ones, and of those only what lies below.
+    flags = {name: f"-ffile-prefix-map={UNPACKED}/=" for name in ("CFLAGS", "CXXFLAGS")}
+    for name, value in sorted({**flags, **spec.compiled.environment}.items()):
         stage = stage.with_env_variable(name, value)
-    command = ["pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-cache-dir", "--require-hashes"]
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-cache-dir"]
+    download = ["pip", "download", *options, "--no-binary=:all:", "--require-hashes", "--dest=/sdists"]
+    # Not by pip, which unpacks into a folder with a random name.
+    unpack = (
+        f"for sdist in /sdists/*.tar.gz; do\n  folder={UNPACKED}/$(basename $sdist .tar.gz)\n  mkdir -p $folder\n"
+        "  tar -x -f $sdist -C $folder --strip-components=1 --no-same-owner\ndone\n"
+    )
     return (
         stage.with_mounted_file("/locks/compiled.lock", text_file(entries))
-        .with_exec([*command, "--wheel-dir", "/wheels", "-r", "/locks/compiled.lock"])
+        .with_exec([*download, "-r", "/locks/compiled.lock"])
+        .with_exec(shell(f"{unpack}pip wheel {shlex.join(options)} --wheel-dir=/wheels {UNPACKED}/*"))
         .directory("/wheels")
     )
 
