@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from cowabungaai.assemble import read_lock, requests
+from cowabungaai.assemble import keep_record, read_lock, requests
 
 IMAGES = Path(__file__).parents[2] / "toolchain" / "images"
 LOCKED = {"libc6": "2.41", "mawk": "1.3", "gcc": "14"}
@@ -27,6 +27,15 @@ def test_what_is_not_locked_is_taken_and_told() -> None:
     wanted, drift = requests(LOCKED, ["libc6", "espeak-ng"], [], lambda package, version: True)
     assert wanted == ["espeak-ng", "libc6=2.41"]
     assert drift == ["espeak-ng is not in the lock file"]
+
+
+def test_a_package_leaves_its_record_and_the_digest_of_its_archive(tmp_path: Path) -> None:
+    archive = tmp_path / "zlib1g.deb"
+    archive.write_bytes(b"abc")
+    keep_record("Source: zlib\nPackage: zlib1g\nVersion: 1:1.3\nDescription: a\n b\n", archive, tmp_path)
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    record = (tmp_path / "var/lib/dpkg/status.d/zlib1g").read_text()
+    assert record == f"Source: zlib\nPackage: zlib1g\nVersion: 1:1.3\nDescription: a\n b\nSHA256: {digest}\n"
 
 
 def test_what_is_left_out_is_in_the_lock() -> None:

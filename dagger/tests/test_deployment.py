@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import anyio
 import pytest
 
-from cowabungaai.deployment import check_used, update_folder
+from cowabungaai.deployment import check_used, git_tree, update_folder
 from cowabungaai.errors import ManifestError
 from cowabungaai.manifests import Outcome, from_argument
 
@@ -49,6 +50,15 @@ def test_a_file_that_is_no_text_is_told_by_name(folders: tuple[Path, Path]) -> N
 def test_an_image_of_the_command_line_must_be_there() -> None:
     with pytest.raises(ManifestError, match=f"no manifest names {API}"):
         check_used(Outcome(), [UPDATE])
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://local:3000/a.git", "https://local/a.git"],
+)
+def test_a_server_that_nobody_binds_is_told(url: str) -> None:
+    with pytest.raises(ManifestError, match=rf"--git {url}: the host 'local' is the one that --git-via binds"):
+        anyio.run(git_tree, url, None, None)
 
 
 def test_one_image_of_a_report_must_be_there() -> None:

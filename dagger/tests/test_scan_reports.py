@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,11 @@ def test_the_summary_tells_what_fails() -> None:
     assert summary.targets[0].found == {"CRITICAL": 0, "HIGH": 1, "MEDIUM": 0, "LOW": 1, "UNKNOWN": 0}
     assert summary.targets[0].packages == 2
     assert summary.severities == ["CRITICAL", "HIGH"]
+
+
+def test_each_target_tells_how_long_it_took() -> None:
+    timed = replace(scanned(), seconds={"repeater": 2.5})
+    assert [target.seconds for target in scan_summary.summarise(timed).targets] == [None, 2.5]
 
 
 def test_what_is_below_the_chosen_severities_does_not_fail_but_an_expired_entry_does() -> None:

@@ -68,7 +68,8 @@ def differences() -> list[Any]:
 
         try:
             async with database.connection(read_only=True) as connection:
-                return await connection.run_sync(look)
+                found: list[Any] = await connection.run_sync(look)
+                return found
         finally:
             await database.close()
 

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from harness import ATTACHED, RELEASED, Released
+from harness import ATTACHED, CHECKOUT, RELEASED, Released, Run
 
 pytestmark = pytest.mark.slow
 WHOLE = ("integration", "scan of sources")
@@ -62,6 +62,30 @@ def test_provenance_names_the_archive_of_every_debian_package(released: Released
         }
         assert named == shipped
         assert {len(one["digest"]["sha256"]) for one in inputs if one["name"].startswith("deb:")} == {64}
+
+
+def test_a_list_of_files_becomes_the_folder_again_as_the_document_says(
+    dagger: Run, released: Released, tmp_path: Path
+) -> None:
+    finished = dagger("call", "release-assets", "--files", released.folder, "export", "--path", tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    assert all(path.is_file() for path in tmp_path.iterdir())
+    document = (CHECKOUT / "docs/verifying.md").read_text()
+    _, _, told = document.partition("    gh release download TAG && ")
+    script = told.partition("\n\n")[0].replace("cosign.pub", str(released.public))
+    subprocess.run(["sh", "-euxc", script], cwd=tmp_path, check=True)
+    left = {path.name for path in tmp_path.iterdir() if not path.name.endswith(".provenance.sigstore.json")}
+    assert left == {"dist", "release.tar.gz"}
+
+
+def test_a_link_among_the_attachments_is_told_before_anything_is_done(dagger: Run, tmp_path: Path) -> None:
+    (tmp_path / "attached").mkdir()
+    (tmp_path / "attached" / "report").symlink_to("elsewhere")
+    (tmp_path / "key").write_text("never read")
+    call = ("call", "release", "--key", f"file:{tmp_path}/key", "--attachments", tmp_path / "attached")
+    finished = dagger(*call, "--db", CHECKOUT / "README.md", "export", "--path", tmp_path / "dist")
+    assert finished.returncode != 0
+    assert "--attachments: expected files and folders, got ./report" in finished.stderr
 
 
 def test_one_flipped_bit_is_found(released: Released, tmp_path: Path) -> None:

@@ -103,13 +103,22 @@ def closure(packages: list[str]) -> list[str]:
 def unpack(archive: Path, root: Path) -> None:
     """Unpack a package and keep its record, with the archive's digest."""
     subprocess.run(["dpkg-deb", "-x", str(archive), str(root)], check=True)
-    # As a mirror's index has it; provenance tells by it which archive this was.
-    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-    record = f"{output_of('dpkg-deb', '-f', str(archive)).rstrip()}\nSHA256: {digest}\n"
-    name = next(line.removeprefix("Package: ") for line in record.splitlines() if line.startswith("Package: "))
+    keep_record(output_of("dpkg-deb", "-f", str(archive)), archive, root)
+
+
+def keep_record(described: str, archive: Path, root: Path) -> None:
+    """Write what dpkg knows of a package, and which archive it was, as a mirror's index has it; provenance tells that.
+
+    Args:
+        described: The control file.
+        archive: The package.
+        root: Of the file system.
+    """
+    name = next(line.removeprefix("Package: ") for line in described.splitlines() if line.startswith("Package: "))
     directory = root / "var/lib/dpkg/status.d"
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / name).write_text(record)
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    (directory / name).write_text(f"{described.rstrip()}\nSHA256: {digest}\n")
 
 
 def finish(root: Path) -> None:

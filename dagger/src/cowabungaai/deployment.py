@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import anyio
 import dagger
@@ -36,14 +36,14 @@ async def git_tree(
     Raises:
         ManifestError: Url and server do not go together.
     """
-    if (urlsplit(url).hostname == BOUND_HOST) != (via is not None):
+    bound = re.match(rf"https?://{BOUND_HOST}(?=[:/])", url)
+    if bool(bound) != (via is not None):
         raise ManifestError(
             f"--git {url}: the host {BOUND_HOST!r} is the one that --git-via binds; expected both, as in "
             f"--git http://{BOUND_HOST}:PORT/deployment.git --git-via tcp://127.0.0.1:PORT, or neither"
         )
-    if via is not None:
-        # The engine's name of it; git_tree's callers need not know that.
-        url = url.replace(f"//{BOUND_HOST}", f"//{await via.hostname()}", 1)
+    if bound and via is not None:
+        url = bound[0].removesuffix(BOUND_HOST) + await via.hostname() + url[bound.end() :]
     repository = dag.git(url, http_auth_token=token, experimental_service_host=via)
     return (repository.ref(ref) if ref else repository.head()).tree(discard_git_dir=True)
 

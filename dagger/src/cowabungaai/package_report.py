@@ -84,8 +84,9 @@ def check_package_budget(report: PackageReport) -> None:
     Raises:
         BuildError: It is too large.
     """
+    field = "package_budget_mb" if report.flavor == "cpu" else "gpu_budget_mb"
     if report.budget is not None and report.size_without_weights > report.budget:
         raise BuildError(
             f"package of {report.service}: {report.size_without_weights / 1e6:.1f} MB without weights is over its "
-            f"budget of {report.budget / 1e6:.0f} MB, see `image` in services/{report.service}/service.yaml"
+            f"budget of {report.budget / 1e6:.0f} MB: image.{field} in services/{report.service}/service.yaml"
         )

@@ -48,7 +48,7 @@ class Debian(Digested):
 
     def resource(self) -> Resource:
         """It as an input."""
-        address = f"pkg:deb/debian/{quote(self.name)}@{quote(self.version, safe='')}?arch={self.architecture}"
+        address = f"pkg:deb/debian/{quote(self.name)}@{quote(self.version, safe=':')}?arch={quote(self.architecture)}"
         return Resource(name=f"deb:{self.name}@{self.version}", uri=address, digest={"sha256": self.sha256})
 
 
@@ -68,8 +68,8 @@ class Described(Digested):
     root: Digested
     images: list[Digested]
     models: list[Digested]
-    bases: list[Digested] = []
-    debian: list[Debian] = []
+    bases: list[Digested]
+    debian: list[Debian]
 
 
 class Build(BaseModel):

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cowabungaai import yaml_files
 from cowabungaai.errors import PublishError
 
-# The name by which a registry that only the caller's machine reaches is known to the containers that push to it.
+# The name of a server that only the caller's machine reaches: a registry, or one of Git.
 BOUND_HOST = "local"
 HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?"
 # As in the distribution specification, "Pulling manifests".

@@ -12,12 +12,14 @@ from pydantic import BaseModel, ConfigDict
 
 from cowabungaai import bundles, pages, signing
 from cowabungaai.bundles import Bundle
+from cowabungaai.errors import ReleaseError
 from cowabungaai.packages import Packaged, packaged_names
 from cowabungaai.scan import uploaded
 from cowabungaai.signing import Signature
 from cowabungaai.sources import Project
 from cowabungaai.steps import step
 from cowabungaai.tools import go_tool
+from cowabungaai.wheels import BUILD_IMAGE, shell
 
 # What an operator needs besides: they go along, since nothing can be fetched where they are used.
 TOOLS = ("courier", "uds", "zarf")
@@ -128,6 +130,50 @@ async def made(
         output = output.with_file(path, file)
         kept.append(Kept(path=path, size=await file.size(), about=about))
     return Made(output, tuple(deployed), tuple(kept))
+
+
+async def check_attachments(folder: dagger.Directory) -> None:
+    """Refuse what `courier checksums` would, before hours of work.
+
+    Args:
+        folder: What is to go along.
+
+    Raises:
+        ReleaseError: There is something besides files and folders in it.
+    """
+    looked = (
+        dag.container().from_(BUILD_IMAGE).with_mounted_directory("/attachments", folder).with_workdir("/attachments")
+    )
+    strange = await looked.with_exec(["find", ".", "-not", "-type", "f", "-not", "-type", "d"]).stdout()
+    if strange:
+        raise ReleaseError(f"--attachments: expected files and folders, got {', '.join(strange.split())}")
+
+
+def assets(folder: dagger.Directory) -> dagger.Directory:
+    """A release as a list of files, for places that know no folders.
+
+    Packages and bundles stay files, each with its provenance beside it; all else is in one archive with its paths, so
+    that the folder can be put together again.
+
+    Args:
+        folder: The release.
+    """
+    archive = (
+        "chmod +x tools/*\n"
+        "tar --create --sort=name --owner=0 --group=0 --numeric-owner --exclude='*.tar.zst' . \\\n"
+        "  | gzip -9n > /release.tar.gz"
+    )
+    rest = (
+        dag.container()
+        .from_(BUILD_IMAGE)
+        .with_directory("/release", folder)
+        .with_workdir("/release")
+        .with_exec(shell(archive))
+    )
+    flat = dag.directory().with_file("release.tar.gz", rest.file("/release.tar.gz"))
+    for name in ("packages", "bundles"):
+        flat = flat.with_directory("/", folder.directory(name), include=["*.tar.zst"])
+    return flat.with_directory("/", folder.directory(signing.PROVENANCE))
 
 
 def instructions(made: Made, version: str, *, attached: bool = False) -> dagger.Directory:

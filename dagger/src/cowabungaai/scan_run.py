@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -68,7 +68,7 @@ class Looked:
 
     outcome: Outcome
     reports: dagger.Directory
-    seconds: float = 0
+    seconds: float
 
 
 async def scan_images(
@@ -101,9 +101,11 @@ async def scan_images(
             archive = await images.archive(project, await images.build(project, name, flavor))
         else:
             archive = archives[name]
+        archive = await archive.sync()
+        started = time.perf_counter()
         file = scan.image_report(begun.trivy, archive, archive_name(name, flavor), begun.database)
         report = parse_report(await file.contents(), name)
-        return await _look(begun, name, report, scan.check_image(report, name))
+        return await _look(begun, name, report, scan.check_image(report, name), started)
 
     return await _finish(begun, names, one, "Scan of the images", left_out)
 
@@ -125,10 +127,11 @@ async def scan_published(
     begun = await _begin(source, settings, "published")
 
     async def one(name: str) -> Looked:
-        archive = registries.from_(references[name]).as_tarball()
+        archive = await registries.from_(references[name]).as_tarball().sync()
+        started = time.perf_counter()
         file = scan.image_report(begun.trivy, archive, f"{name}.tar", begun.database)
         report = parse_report(await file.contents(), name)
-        return await _look(begun, name, report, scan.check_image(report, name))
+        return await _look(begun, name, report, scan.check_image(report, name), started)
 
     return await _finish(begun, list(references), one, "Scan of what was published")
 
@@ -148,9 +151,10 @@ async def scan_tree(source: dagger.Directory, tree: dagger.Directory, settings: 
 
     async def one(name: str) -> Looked:
         locks = await _locks(tree)
+        started = time.perf_counter()
         report = parse_report(await scan.tree_report(begun.trivy, tree, begun.database).contents(), name)
         report.results += await _charts(begun.trivy, tree)
-        return await _look(begun, name, report, scan.check_tree(report, locks))
+        return await _look(begun, name, report, scan.check_tree(report, locks), started)
 
     return await _finish(begun, [scan.SOURCE], one, "Scan of the sources", [])
 
@@ -161,10 +165,11 @@ async def _begin(source: dagger.Directory, settings: Settings, category: str = "
         return Scan(trivy, await open_database(trivy, settings.database), settings, category)
 
 
-async def _look(begun: Scan, name: str, report: Report, ecosystems: list[str]) -> Looked:
+async def _look(begun: Scan, name: str, report: Report, ecosystems: list[str], started: float) -> Looked:
     await check_ecosystems(begun.trivy, begun.database, ecosystems)
     outcome = ignores.apply(report, name, begun.settings.entries, _today())
-    return Looked(outcome, await scan.converted(begun.trivy, outcome.report, f"{begun.category}/{name}/").sync())
+    reports = await scan.converted(begun.trivy, outcome.report, f"{begun.category}/{name}/").sync()
+    return Looked(outcome, reports, round(time.perf_counter() - started, 1))
 
 
 async def _finish(
@@ -175,12 +180,7 @@ async def _finish(
     left_out: Sequence[LeftOut] | None = None,
 ) -> dagger.Directory:
     settings = begun.settings
-
-    async def timed(name: str) -> Looked:
-        started = time.perf_counter()
-        return replace(await one(name), seconds=round(time.perf_counter() - started, 1))
-
-    ended = await outcomes("scan", names, timed, at_once=os.cpu_count() or 1)
+    ended = await outcomes("scan", names, one, at_once=os.cpu_count() or 1)
     looked = {name: result for name, result in ended.items() if isinstance(result, Looked)}
     failures = [str(result) for result in ended.values() if isinstance(result, PipelineError)]
     found = [result.outcome for result in looked.values()]

@@ -39,7 +39,7 @@ class TargetSummary(BaseModel):
         found: How many findings there are by severity, without those that are accepted.
         failing: Findings that may not be, as lines.
         ignored: How many findings are accepted.
-        seconds: How long it took, the image's build included where the engine did not have it.
+        seconds: How long it took; next to nothing where the engine had scanned the same before.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -154,8 +154,9 @@ def compiled_wheels(
         .with_exec(["pip", "install", "--quiet", "--require-hashes", "-r", "/locks/compile.lock"])
     )
     # Compilers write down the paths of sources: always the same ones, and of those only what lies below.
-    flags = {name: f"-ffile-prefix-map={UNPACKED}/=" for name in ("CFLAGS", "CXXFLAGS")}
-    for name, value in sorted({**flags, **spec.compiled.environment}.items()):
+    given = spec.compiled.environment
+    flags = {name: f"-ffile-prefix-map={UNPACKED}/= {given.get(name, '')}".rstrip() for name in ("CFLAGS", "CXXFLAGS")}
+    for name, value in sorted({**given, **flags}.items()):
         stage = stage.with_env_variable(name, value)
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-cache-dir"]
     download = ["pip", "download", *options, "--no-binary=:all:", "--require-hashes", "--dest=/sdists"]
@@ -168,6 +169,8 @@ def compiled_wheels(
         stage.with_mounted_file("/locks/compiled.lock", text_file(entries))
         .with_exec([*download, "-r", "/locks/compiled.lock"])
         .with_exec(shell(f"{unpack}pip wheel {shlex.join(options)} --wheel-dir=/wheels {UNPACKED}/*"))
+        # A source distribution of another form would have been passed over.
+        .with_exec(shell('[ "$(ls /sdists | wc -l)" = "$(ls /wheels | wc -l)" ]'))
         .directory("/wheels")
     )
 

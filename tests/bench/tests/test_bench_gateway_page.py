@@ -6,13 +6,13 @@ from __future__ import annotations
 import re
 
 import pytest
-from outline import Outline
-from test_bench_gateway_report import cell
 
 from bench.gateway.goals import judge
 from bench.gateway.page import LATENCY, LEFT, RATE, RIGHT, chart, decades, duration, rate, render
 from bench.gateway.report import GatewayReport, Memory, TargetReport
 from bench.report import Machine
+from bench.tests.outline import Outline
+from bench.tests.test_bench_gateway_report import cell
 
 KEYS = ("echo", "api", "litellm")
 

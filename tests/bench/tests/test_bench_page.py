@@ -6,10 +6,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from outline import Outline
 
 from bench.page import chart, render, scale
 from bench.report import BenchReport, compare
+from bench.tests.outline import Outline
 
 
 def test_the_page_asks_nothing_of_a_network(report: BenchReport) -> None:

@@ -59,7 +59,8 @@ class Releasing(Building):
         bundle: Annotated[list[str] | None, Doc("Folders below bundles/; latest by default")] = None,
         models_dir: Models = None,
         attachments: Annotated[
-            dagger.Directory | None, Doc("What else is signed and goes along, such as reports of other runs")
+            dagger.Directory | None,
+            Doc("What else is signed and goes along, such as reports of other runs: files and folders, no links"),
         ] = None,
         severity: Severity = "CRITICAL,HIGH",
         db: DatabaseFile = None,
@@ -74,6 +75,8 @@ class Releasing(Building):
         database = (db, db_ref, db_username, db_password, max_db_age)
         settings = await scan_settings(severity, ignore_file, 1, database, via=db_via, cache=db_cache)
         signature = signing.Signature(key, key_password)
+        if attachments is not None:
+            await release.check_attachments(attachments)
         project = await self._project()
         names = services or project.catalog.with_flavor(flavor)
         wanted = [await bundles.chosen(project, one, flavor, version, services) for one in bundle or ["latest"]]
@@ -126,6 +129,11 @@ class Releasing(Building):
         }
         async with step("sign, and verify as an operator does"):
             return await signing.sign(self.source, folder, signature, parameters, sha)
+
+    @function
+    def release_assets(self, files: Annotated[dagger.Directory, Doc("That `release` made")]) -> dagger.Directory:
+        """A release as a list of files, as GitHub keeps it: packages, bundles, provenance, and release.tar.gz for the rest."""
+        return release.assets(files)
 
 
 async def _tests(project: Project, names: list[str]) -> dagger.Directory:

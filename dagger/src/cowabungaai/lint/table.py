@@ -15,6 +15,7 @@ TESTS = "toolchain/requirements/test.lock"
 TOGETHER = (
     ("tests/bench", "tests/shared", "tests/conformance", "tests/load", "tests/integration", "dagger/tests"),
     ("toolchain/tests", "docs"),
+    ("tests/e2e",),
 )
 # Where the programs of our own are.
 SOURCES = "dagger/src"
@@ -64,15 +65,15 @@ def _types(services: Iterable[str]) -> list[Check]:
     """Types of each part by itself: a service's with the versions of libraries that it ships."""
     ours = [_mypy(name, f"{name}/src", "pyproject.toml") for name in ("dagger", "toolchain")]
     folders = [f"services/{name}" for name in services]
-    paths = ("toolchain/src", "dagger/src", "tests", "tests/integration", "dagger/tests")
+    paths = ("toolchain/src", "dagger/src", *(f"services/{one}/src" for one in services), "tests", "dagger/tests")
     tests = Check(
         "mypy tests",
-        ("pyproject.toml", *(f"{one}/**/*.py" for one in ("dagger", "docs", "tests", "toolchain"))),
-        tuple(
-            # The benchmarks' own tests have a conftest.py, as the others do.
-            ("env", f"MYPYPATH={':'.join(paths)}", *_typed("pyproject.toml"), "--exclude=tests/bench/tests/", *folders)
-            for folders in TOGETHER
+        (
+            "pyproject.toml",
+            "services/*/src/**",
+            *(f"{one}/**/*.py" for one in ("dagger", "docs", "tests", "toolchain")),
         ),
+        tuple(("env", f"MYPYPATH={':'.join(paths)}", *_typed("pyproject.toml"), *folders) for folders in TOGETHER),
         (TESTS, LINTERS),
     )
     return [

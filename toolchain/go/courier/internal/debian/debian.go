@@ -4,10 +4,13 @@
 package debian
 
 import (
+	"archive/tar"
 	"bufio"
 	"cmp"
 	"context"
+	"errors"
 	"io"
+	"path"
 	"slices"
 	"strings"
 
@@ -33,42 +36,63 @@ type Package struct {
 }
 
 // Read finds the packages in the layers of images, each once, sorted. Records without a digest are of an image that
-// somebody else made: its own digest stands for them. Blobs lie in a folder of contents, whose name is empty or ends with
-// a slash.
-func Read(ctx context.Context, contents *content.Contents, blobs string, found []*images.Image) ([]Package, error) {
-	wanted := map[string]bool{}
+// somebody else made: its own digest stands for them.
+func Read(ctx context.Context, contents *content.Contents, found []*images.Image) ([]Package, error) {
+	layers := map[string]bool{}
 	for _, image := range found {
-		if image.Model() != "" {
-			continue
+		for _, layer := range image.Layers {
+			layers[layer.Hex()] = image.Model() == ""
 		}
-		names, _ := image.Blobs(contents, blobs)
-		for _, name := range names {
+	}
+	wanted := map[string]bool{}
+	for name, file := range contents.Files {
+		if path.Base(name) == file.Digest && layers[file.Digest] {
 			wanted[name] = true
 		}
 	}
-	var all []Package
+	all := []Package{}
 	err := contents.Again(ctx, wanted, func(entry stream.Entry, layer io.Reader) error {
 		plain, release, err := stream.Plain(layer, entry.Name)
 		if err != nil {
 			return err
 		}
 		defer release()
-		return stream.Entries(plain, entry.Name, true, func(file stream.Entry, data io.Reader) error {
-			name, record := strings.CutPrefix(file.Name, records)
-			if !record || strings.HasSuffix(name, ".md5sums") {
-				return nil
-			}
-			one, err := parse(data, file.Name)
-			if err == nil && one.SHA256 != "" {
-				all = append(all, one)
-			}
-			return err
-		})
+		more, err := readLayer(plain, entry.Name)
+		all = append(all, more...)
+		return err
 	})
 	slices.SortFunc(all, func(a, b Package) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Version, b.Version), strings.Compare(a.SHA256, b.SHA256))
 	})
 	return slices.Compact(all), err
+}
+
+// readLayer reads the records in a layer. Nothing is written, so names that lead elsewhere, or that other systems do not
+// take, do no harm: images of others have such files.
+func readLayer(plain io.Reader, place string) (all []Package, err error) {
+	reader := tar.NewReader(plain)
+	for count := 0; ; count++ {
+		header, err := reader.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return all, nil
+		case err != nil:
+			return all, fault.New(fault.Corrupt, place, "it is no layer of an image: %v", err)
+		case count >= stream.MaxEntries:
+			return all, fault.New(fault.Unsafe, place, "it has more than %d entries", stream.MaxEntries)
+		}
+		name, record := strings.CutPrefix(path.Clean(header.Name), records)
+		if !record || header.Typeflag != tar.TypeReg || strings.HasSuffix(name, ".md5sums") {
+			continue
+		}
+		one, err := parse(reader, header.Name)
+		if err != nil {
+			return all, err
+		}
+		if one.SHA256 != "" {
+			all = append(all, one)
+		}
+	}
 }
 
 // parse reads a record, whose fields are lines that begin with the field's name.

@@ -44,19 +44,6 @@ type Image struct {
 // Model is the id of the model that the image carries; empty where it is not one that carries a model.
 func (i *Image) Model() string { return i.Labels[ModelID] }
 
-// Blobs are the files of the image's layers, and whether all are there and as they should be. They lie in a folder of
-// contents, whose name is empty or ends with a slash.
-func (i *Image) Blobs(contents *content.Contents, folder string) (names []string, whole bool) {
-	for _, layer := range i.Layers {
-		name := path.Join(folder, "blobs/sha256", layer.Hex())
-		if file := contents.Files[name]; file == nil || file.Digest != layer.Hex() {
-			return nil, false
-		}
-		names = append(names, name)
-	}
-	return names, true
-}
-
 // Layout is a folder of blobs with an index.
 type Layout struct {
 	contents *content.Contents

@@ -3,6 +3,7 @@
 package seal
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"toolchain/courier/internal/content"
 	"toolchain/courier/internal/debian"
 	"toolchain/courier/internal/exit"
 	"toolchain/courier/internal/fault"
@@ -84,54 +86,57 @@ type Named Digest
 func describe() *cobra.Command {
 	return &cobra.Command{
 		Use:   "describe FILE",
-		Short: "Print digests of a package or bundle, its images and models as JSON, once it is known to be whole",
+		Short: "Print as JSON what a whole package or bundle is made of, by digest: images, what they stand on, models",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
 			progress := files.NewProgress(command.Context(), os.Stderr, "reading "+filepath.Base(arguments[0]), 0)
-			result, subject, err := verify.Archive(command.Context(), verify.Reader(progress), arguments[0], nil)
+			made, err := description(command.Context(), verify.Reader(progress), arguments[0])
 			progress.End()
-			if err != nil {
-				return files.Told(err)
-			}
-			if first := fault.First(result.Faults()); first != nil {
+			if first := fault.As(err); first != nil {
 				return &exit.Error{Code: first.Kind.Code, Message: fmt.Sprintf("%s: %v", first.Kind.Name, first)}
 			}
-			if name := filepath.Base(arguments[0]); name != subject.Archive {
-				return &exit.Error{Code: fault.Name.Code, Message: fmt.Sprintf("%s: its name should be %s", name, subject.Archive)}
-			}
-			made := description(subject)
-			for _, one := range subject.Packages {
-				found, err := one.Debian(command.Context())
-				if err != nil {
-					return files.Told(err)
-				}
-				for _, one := range found {
-					made.Debian = with(made.Debian, one)
-				}
+			if err != nil {
+				return files.Told(err)
 			}
 			return files.PrintJSON(os.Stdout, made)
 		},
 	}
 }
 
-func description(subject *verify.Subject) Description {
-	made := Description{
-		Name: subject.Archive, SHA256: subject.Contents.Digest, Size: subject.Contents.Size,
-		Root: Digest{subject.Root, subject.RootDigest}, Images: []Named{}, Models: []Named{},
-		Bases: []Named{}, Debian: []debian.Package{},
+func description(ctx context.Context, reader *content.Reader, file string) (*Description, error) {
+	result, subject, err := verify.Archive(ctx, reader, file, nil)
+	if err != nil {
+		return nil, err
 	}
-	for _, image := range subject.Images() {
+	if first := fault.First(result.Faults()); first != nil {
+		return nil, first
+	}
+	if name := filepath.Base(file); name != subject.Archive {
+		return nil, fault.New(fault.Name, name, "its name should be %s", subject.Archive)
+	}
+	made := &Description{
+		Name: subject.Archive, SHA256: subject.Contents.Digest, Size: subject.Contents.Size,
+		Root: Digest{subject.Root, subject.RootDigest}, Images: []Named{}, Models: []Named{}, Bases: []Named{},
+	}
+	for _, image := range subject.Images {
 		if !image.InIndex {
 			made.Images = with(made.Images, Named{image.Reference, image.Digest})
 		}
-		if digest, named := strings.CutPrefix(image.Labels[images.BaseDigest], "sha256:"); named {
-			made.Bases = with(made.Bases, Named{image.Labels[images.BaseName], digest})
+		digest, said := image.Labels[images.BaseDigest]
+		if !said {
+			continue
 		}
+		base := Named{image.Labels[images.BaseName], strings.TrimPrefix(digest, "sha256:")}
+		if base.Name == "" || files.CheckDigest(base.SHA256) != nil {
+			return nil, fault.New(fault.Image, image.Reference, "its labels say that it stands on %q, of digest %q", base.Name, digest)
+		}
+		made.Bases = with(made.Bases, base)
 	}
-	for _, model := range subject.Models() {
+	for _, model := range subject.Models {
 		made.Models = with(made.Models, Named{model.ID, model.Digest})
 	}
-	return made
+	made.Debian, err = debian.Read(ctx, subject.Contents, subject.Images)
+	return made, err
 }
 
 // with is a list that has something, once.

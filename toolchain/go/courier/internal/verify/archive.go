@@ -30,24 +30,8 @@ type Subject struct {
 	Root       string
 	RootDigest string
 	Bundle     bool
-	// Packages are those of a bundle, or the package itself.
-	Packages []*zarfpackage.Facts
-}
-
-// Images are those of all packages.
-func (s *Subject) Images() (all []*images.Image) {
-	for _, one := range s.Packages {
-		all = append(all, one.Images...)
-	}
-	return all
-}
-
-// Models are those of all packages.
-func (s *Subject) Models() (all []weights.Model) {
-	for _, one := range s.Packages {
-		all = append(all, one.Models...)
-	}
-	return all
+	Images     []*images.Image
+	Models     []weights.Model
 }
 
 // Archive reads a file that holds a package or a bundle, and checks all but its name and provenance.
@@ -74,7 +58,7 @@ func Contents(ctx context.Context, contents *content.Contents, anchor *trust.Anc
 		if facts != nil {
 			subject.Archive, subject.Name, subject.Version = facts.Archive, facts.Name, facts.Version
 			subject.Root, subject.RootDigest = "zarf.yaml", facts.Root
-			subject.Packages = []*zarfpackage.Facts{facts}
+			subject.Images, subject.Models = facts.Images, facts.Models
 		}
 		return result, subject, err
 	case udsbundle.Has(contents):
@@ -83,7 +67,10 @@ func Contents(ctx context.Context, contents *content.Contents, anchor *trust.Anc
 		if facts != nil {
 			subject.Archive, subject.Name, subject.Version = facts.Archive, facts.Name, facts.Version
 			subject.Root, subject.RootDigest = "uds-bundle.yaml", facts.Root
-			subject.Packages = facts.Packages
+			for _, one := range facts.Packages {
+				subject.Images = append(subject.Images, one.Images...)
+				subject.Models = append(subject.Models, one.Models...)
+			}
 		}
 		return result, subject, err
 	}
@@ -126,7 +113,7 @@ func provenance(subject *Subject, anchor *trust.Anchor, signed []byte, file stri
 
 // inputs compares images and models with those that the provenance names, where it names any.
 func inputs(subject *Subject, statement *origin.Statement) (faults []*fault.Fault) {
-	for _, image := range subject.Images() {
+	for _, image := range subject.Images {
 		if image.InIndex {
 			continue
 		}
@@ -139,7 +126,7 @@ func inputs(subject *Subject, statement *origin.Statement) (faults []*fault.Faul
 			faults = append(faults, fault.New(kind, image.Reference, "it is sha256:%s; the provenance says %q", image.Digest, made))
 		}
 	}
-	for _, model := range subject.Models() {
+	for _, model := range subject.Models {
 		made, any := statement.Dependency(origin.ModelPrefix, model.ID)
 		if any && model.Digest != "" && made != model.Digest {
 			faults = append(faults, fault.New(fault.Weights, model.ID, "its digest is %s; the provenance says %q", model.Digest, made))

@@ -67,7 +67,7 @@ func Check(ctx context.Context, contents *content.Contents, blobs string, found 
 		if image.Model() == "" {
 			continue
 		}
-		names, whole := image.Blobs(contents, blobs)
+		names, whole := layers(contents, blobs, image)
 		if !whole {
 			continue
 		}
@@ -96,6 +96,18 @@ func Check(ctx context.Context, contents *content.Contents, blobs string, found 
 		models = append(models, model)
 	}
 	return models, faults, nil
+}
+
+// layers are the files of an image's layers, and whether all are there and as they should be.
+func layers(contents *content.Contents, blobs string, image *images.Image) (names []string, whole bool) {
+	for _, layer := range image.Layers {
+		name := path.Join(blobs, "blobs/sha256", layer.Hex())
+		if file := contents.Files[name]; file == nil || file.Digest != layer.Hex() {
+			return nil, false
+		}
+		names = append(names, name)
+	}
+	return names, true
 }
 
 func readLayer(place string, layer io.Reader, holders []*carried) error {

@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"toolchain/courier/internal/content"
-	"toolchain/courier/internal/debian"
 	"toolchain/courier/internal/fault"
 	"toolchain/courier/internal/images"
 	"toolchain/courier/internal/report"
@@ -28,13 +27,6 @@ type Facts struct {
 	Root   string
 	Images []*images.Image
 	Models []weights.Model
-
-	contents *content.Contents
-}
-
-// Debian are the Debian packages that its images were made of.
-func (f *Facts) Debian(ctx context.Context) ([]debian.Package, error) {
-	return debian.Read(ctx, f.contents, imagesFolder, f.Images)
 }
 
 // Chosen are the optional components that a bundle takes of a package; nil where all are there.
@@ -66,7 +58,7 @@ func Check(ctx context.Context, contents *content.Contents, anchor *trust.Anchor
 	}
 	facts := &Facts{
 		Archive: described.archive(), Name: described.Metadata.Name, Version: described.Metadata.Version,
-		Root: contents.Files[definitionName].Digest, contents: contents,
+		Root: contents.Files[definitionName].Digest,
 	}
 	if anchor != nil {
 		result.Add("signature", "by "+anchor.String(), signature(contents, anchor)...)
