@@ -132,7 +132,7 @@ class Releasing(Building):
 
     @function
     def release_assets(self, files: Annotated[dagger.Directory, Doc("That `release` made")]) -> dagger.Directory:
-        """A release as a list of files, as GitHub keeps it: packages, bundles, provenance; the rest is release.tar.gz."""
+        """A release as a list of files, as GitHub keeps: packages, bundles, provenance; all else is release.tar.gz."""
         return release.assets(files)
 
 
