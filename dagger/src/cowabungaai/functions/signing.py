@@ -32,9 +32,10 @@ class Signing(Base):
         parameters: Annotated[str, Doc("What everything was made with, for the provenance: a JSON object")] = "{}",
         sha: Annotated[str, Doc("The commit, for the provenance")] = "",
     ) -> dagger.Directory:
-        """The folder with packages signed, provenance/, checksums.txt and its signature, cosign.pub; then verified.
+        """The folder with packages signed, provenance/, checksums.txt and its signature, cosign.pub.
 
-        Bundles hold packages: make them of packages that this function has signed.
+        Where there is a key, all of it is then verified as an operator would. Bundles hold packages: make them of
+        packages that this function has signed.
         """
         keyless = signing.Keyless(identity_token, fulcio_url, rekor_url) if identity_token else None
         signature = signing.Signature(key, key_password, keyless)
