@@ -161,7 +161,7 @@ def assets(folder: dagger.Directory) -> dagger.Directory:
     archive = (
         "chmod +x tools/*\n"
         "tar --create --sort=name --owner=0 --group=0 --numeric-owner --exclude='*.tar.zst' . \\\n"
-        "  | gzip -9n > /release.tar.gz"
+        "  | gzip -n > /release.tar.gz"
     )
     rest = (
         dag.container()

@@ -10,6 +10,7 @@ import (
 	"io"
 	"path"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -24,7 +25,11 @@ import (
 	"toolchain/courier/internal/stream"
 )
 
-const blobs = "blobs/sha256"
+const (
+	blobs            = "blobs/sha256"
+	titled           = "org.opencontainers.image.title"
+	bundleDefinition = "uds-bundle.yaml"
+)
 
 // Remote is a package or a bundle in a registry. Its contents are those of an OCI layout, index.json included.
 type Remote struct {
@@ -89,21 +94,23 @@ func (r *Reader) Registry(ctx context.Context, where Where) (*Remote, error) {
 	from.contents.Files["index.json"] = &File{Name: "index.json", Size: int64(len(index)), Text: index}
 	from.contents.Files["oci-layout"] = &File{Name: "oci-layout"}
 	from.contents.again = from.again
+	bundle := slices.ContainsFunc(made.Manifest.Layers, func(one oci.Descriptor) bool {
+		return one.Annotations[titled] == bundleDefinition
+	})
 	wanted := append([]oci.Descriptor{made.Manifest.Config}, made.Manifest.Layers...)
-	for number := 0; number < len(wanted); number++ {
-		layer := wanted[number]
-		if title := layer.Annotations["org.opencontainers.image.title"]; title != "" {
+	for _, layer := range made.Manifest.Layers {
+		title := layer.Annotations[titled]
+		if title != "" {
 			made.Titles[title] = path.Join(blobs, layer.Hex())
 		}
-		if !types.MediaType(layer.MediaType).IsImage() || number > len(made.Manifest.Layers) {
-			continue
+		// A bundle's packages are manifests of their own, of which UDS says that they are layers, without a title.
+		if bundle && title == "" || types.MediaType(layer.MediaType).IsImage() {
+			inner, err := from.manifest(ctx, layer)
+			if err != nil {
+				return nil, err
+			}
+			wanted = append(append(wanted, inner.Config), inner.Layers...)
 		}
-		// A bundle's packages are manifests of their own.
-		inner, err := from.manifest(ctx, layer)
-		if err != nil {
-			return nil, err
-		}
-		wanted = append(append(wanted, inner.Config), inner.Layers...)
 	}
 	return made, from.fetch(ctx, wanted)
 }
