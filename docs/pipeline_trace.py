@@ -30,7 +30,7 @@ MAX_ROWS = 32
 LEAST_PART = 0.01
 MAX_WORDS = 38
 # What the engine was asked for, but not what it tells of its own work on that.
-CALLS = ("withExec", "Container.withExec", "Container.asTarball", "File.export", "Directory.export", "export layers")
+CALLS = ("resume withExec", "withExec", "Container.withExec", "File.export", "Directory.export")
 LOADING = "load workspace: ."
 
 STYLE = """
