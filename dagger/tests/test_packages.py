@@ -111,7 +111,7 @@ def test_the_budget_is_that_of_a_package_without_weights(size: int, weights: int
         budget=20_000_000,
     )
     if fine:
-        check_package_budget(report)
+        check_package_budget(report, "package_budget_mb")
     else:
         with pytest.raises(BuildError, match=r"package of x: 21\.0 MB without weights is over its budget of 20 MB"):
-            check_package_budget(report)
+            check_package_budget(report, "package_budget_mb")

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import subprocess
 from collections.abc import Callable
@@ -60,6 +62,13 @@ class Released:
         """The only bundle."""
         (found,) = (self.folder / "bundles").glob("*.tar.zst")
         return found
+
+
+def statement(bundle: Path) -> dict[str, Any]:
+    """The in-toto statement in a signed provenance."""
+    payload = json.loads(bundle.read_text())["dsseEnvelope"]["payload"]
+    read: dict[str, Any] = json.loads(base64.b64decode(payload))
+    return read
 
 
 def exported(dagger: Run, folder: Path, *call: str | Path) -> Path:

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
-from harness import ATTACHED, CHECKOUT, RELEASED, Released, Run
+from harness import ATTACHED, CHECKOUT, RELEASED, Released, Run, statement
 
 pytestmark = pytest.mark.slow
 WHOLE = ("integration", "scan of sources")
@@ -51,8 +50,7 @@ def test_it_holds_all_that_an_enclave_needs(released: Released) -> None:
 def test_provenance_names_the_archive_of_every_debian_package(released: Released) -> None:
     for service in RELEASED:
         (file,) = (released.folder / "provenance").glob(f"zarf-package-cowabungaai-{service}-*")
-        payload = json.loads(file.read_text())["dsseEnvelope"]["payload"]
-        inputs = json.loads(base64.b64decode(payload))["predicate"]["buildDefinition"]["resolvedDependencies"]
+        inputs = statement(file)["predicate"]["buildDefinition"]["resolvedDependencies"]
         named = {one["name"].removeprefix("deb:") for one in inputs if one["name"].startswith("deb:")}
         bill = json.loads((released.folder / "sbom" / f"{service}.cdx.json").read_text())
         shipped = {

@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import shutil
 from pathlib import Path
 
 import pytest
 import yaml
-from harness import Run
+from harness import Run, statement
 
 from cowabunga import gotools
 from shared.shipped import PASSWORD, Key, Workshop, image
@@ -36,12 +34,6 @@ def sign(dagger: Run, folder: Path, key: Key, target: Path, monkeypatch: pytest.
     about = ("--sha", SHA, "--parameters", '{"flavor": "cpu"}')
     finished = dagger("call", "sign", "--files", folder, *by, *about, "export", "--path", target)
     return finished.returncode, finished.stderr
-
-
-def statement(bundle: Path) -> dict[str, object]:
-    payload = json.loads(bundle.read_text())["dsseEnvelope"]["payload"]
-    read: dict[str, object] = json.loads(base64.b64decode(payload))
-    return read
 
 
 def test_packages_are_signed_then_bundled_then_all_is_signed(

@@ -48,14 +48,22 @@ class ImageBudget(_Strict):
         description="what the engine's disk must have free to build the gpu flavor, in megabytes",
     )
 
+    def archive_field(self, flavor: str) -> str:
+        """The field that bounds the archive of a flavor, cpu or gpu."""
+        return "gpu_budget_mb" if flavor == "gpu" and self.gpu_budget_mb else "budget_mb"
+
+    def package_field(self, flavor: str) -> str:
+        """The field that bounds a package without weights, likewise."""
+        # Beside gigabytes of CUDA's libraries, what a package has besides its image is nothing.
+        return self.archive_field(flavor) if flavor == "gpu" else "package_budget_mb"
+
     def package_budget(self, flavor: str) -> int | None:
         """The most bytes that a package may have without weights, if that is bounded.
 
         Args:
             flavor: cpu or gpu.
         """
-        # Beside gigabytes of CUDA's libraries, what a package has besides its image is nothing.
-        megabytes = self.gpu_budget_mb or self.budget_mb if flavor == "gpu" else self.package_budget_mb
+        megabytes: int | None = getattr(self, self.package_field(flavor))
         return megabytes * 1_000_000 if megabytes else None
 
 

@@ -75,16 +75,16 @@ class PackagesReport(BaseModel):
     packages: list[PackageReport]
 
 
-def check_package_budget(report: PackageReport) -> None:
+def check_package_budget(report: PackageReport, field: str) -> None:
     """Refuse a package that is larger than its service.yaml allows.
 
     Args:
         report: Of the package.
+        field: Of `image` in service.yaml that says so.
 
     Raises:
         BuildError: It is too large.
     """
-    field = "package_budget_mb" if report.flavor == "cpu" else "gpu_budget_mb"
     if report.budget is not None and report.size_without_weights > report.budget:
         raise BuildError(
             f"package of {report.service}: {report.size_without_weights / 1e6:.1f} MB without weights is over its "

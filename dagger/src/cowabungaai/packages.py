@@ -126,7 +126,7 @@ async def zarf_package(project: Project, name: str, wanted: Wanted) -> Packaged:
         # How large a base is that somebody brings is for them to say.
         budget=None if wanted.base else spec.image.package_budget(wanted.flavor),
     )
-    check_package_budget(report)
+    check_package_budget(report, spec.image.package_field(wanted.flavor))
     return Packaged(file, report)
 
 

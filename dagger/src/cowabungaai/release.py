@@ -185,8 +185,8 @@ def instructions(made: Made, version: str, *, attached: bool = False) -> dagger.
         attached: Whether there is a folder attachments/.
     """
     folder = dag.directory()
+    title = f"CowabungaAI {version}"
     for template, name in (("release_index.html.j2", "index.html"), ("install.md.j2", "INSTALL.md")):
-        title = f"CowabungaAI {version}"
         text = pages.render(template, title=title, files=made.files, bundles=made.bundles, attached=attached)
         folder = folder.with_file(name, uploaded(text, name))
     return folder

@@ -93,7 +93,7 @@ def check_budget(spec: ServiceSpec, flavor: str, size: int) -> None:
     if size > budget:
         raise BuildError(
             f"image of {spec.name}: {size / 1e6:.1f} MB is over its budget of {budget / 1e6:.0f} MB "
-            f"(image.{_budget_field(spec, flavor)} in services/{spec.name}/service.yaml)"
+            f"(image.{spec.image.archive_field(flavor)} in services/{spec.name}/service.yaml)"
         )
 
 
@@ -104,9 +104,5 @@ def budget_of(spec: ServiceSpec, flavor: str) -> int:
         spec: The service.
         flavor: cpu or gpu.
     """
-    megabytes: int = getattr(spec.image, _budget_field(spec, flavor))
+    megabytes: int = getattr(spec.image, spec.image.archive_field(flavor))
     return megabytes * 1_000_000
-
-
-def _budget_field(spec: ServiceSpec, flavor: str) -> str:
-    return "gpu_budget_mb" if flavor == "gpu" and spec.image.gpu_budget_mb else "budget_mb"

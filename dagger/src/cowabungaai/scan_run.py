@@ -101,11 +101,7 @@ async def scan_images(
             archive = await images.archive(project, await images.build(project, name, flavor))
         else:
             archive = archives[name]
-        archive = await archive.sync()
-        started = time.perf_counter()
-        file = scan.image_report(begun.trivy, archive, archive_name(name, flavor), begun.database)
-        report = parse_report(await file.contents(), name)
-        return await _look(begun, name, report, scan.check_image(report, name), started)
+        return await _look_into(begun, name, archive, archive_name(name, flavor))
 
     return await _finish(begun, names, one, "Scan of the images", left_out)
 
@@ -127,11 +123,7 @@ async def scan_published(
     begun = await _begin(source, settings, "published")
 
     async def one(name: str) -> Looked:
-        archive = await registries.from_(references[name]).as_tarball().sync()
-        started = time.perf_counter()
-        file = scan.image_report(begun.trivy, archive, f"{name}.tar", begun.database)
-        report = parse_report(await file.contents(), name)
-        return await _look(begun, name, report, scan.check_image(report, name), started)
+        return await _look_into(begun, name, registries.from_(references[name]).as_tarball(), f"{name}.tar")
 
     return await _finish(begun, list(references), one, "Scan of what was published")
 
@@ -163,6 +155,15 @@ async def _begin(source: dagger.Directory, settings: Settings, category: str = "
     async with step("open the vulnerability database"):
         trivy = await scan.trivy_container(source)
         return Scan(trivy, await open_database(trivy, settings.database), settings, category)
+
+
+async def _look_into(begun: Scan, name: str, archive: dagger.File, file: str) -> Looked:
+    """Scan an image, whose archive goes by the name of a file."""
+    # To build it is no part of the scan.
+    archive = await archive.sync()
+    started = time.perf_counter()
+    report = parse_report(await scan.image_report(begun.trivy, archive, file, begun.database).contents(), name)
+    return await _look(begun, name, report, scan.check_image(report, name), started)
 
 
 async def _look(begun: Scan, name: str, report: Report, ecosystems: list[str], started: float) -> Looked:

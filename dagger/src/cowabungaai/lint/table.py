@@ -65,7 +65,7 @@ def _types(services: Iterable[str]) -> list[Check]:
     """Types of each part by itself: a service's with the versions of libraries that it ships."""
     ours = [_mypy(name, f"{name}/src", "pyproject.toml") for name in ("dagger", "toolchain")]
     folders = [f"services/{name}" for name in services]
-    paths = ("toolchain/src", "dagger/src", *(f"services/{one}/src" for one in services), "tests", "dagger/tests")
+    paths = ("toolchain/src", "dagger/src", *(f"{one}/src" for one in folders), "tests", "dagger/tests")
     tests = Check(
         "mypy tests",
         (
@@ -73,7 +73,7 @@ def _types(services: Iterable[str]) -> list[Check]:
             "services/*/src/**",
             *(f"{one}/**/*.py" for one in ("dagger", "docs", "tests", "toolchain")),
         ),
-        tuple(("env", f"MYPYPATH={':'.join(paths)}", *_typed("pyproject.toml"), *folders) for folders in TOGETHER),
+        tuple(("env", f"MYPYPATH={':'.join(paths)}", *_typed("pyproject.toml"), *tests) for tests in TOGETHER),
         (TESTS, LINTERS),
     )
     return [

@@ -27,7 +27,6 @@ import (
 
 const (
 	blobs            = "blobs/sha256"
-	titled           = "org.opencontainers.image.title"
 	bundleDefinition = "uds-bundle.yaml"
 )
 
@@ -95,11 +94,11 @@ func (r *Reader) Registry(ctx context.Context, where Where) (*Remote, error) {
 	from.contents.Files["oci-layout"] = &File{Name: "oci-layout"}
 	from.contents.again = from.again
 	bundle := slices.ContainsFunc(made.Manifest.Layers, func(one oci.Descriptor) bool {
-		return one.Annotations[titled] == bundleDefinition
+		return one.Annotations[oci.Title] == bundleDefinition
 	})
 	wanted := append([]oci.Descriptor{made.Manifest.Config}, made.Manifest.Layers...)
 	for _, layer := range made.Manifest.Layers {
-		title := layer.Annotations[titled]
+		title := layer.Annotations[oci.Title]
 		if title != "" {
 			made.Titles[title] = path.Join(blobs, layer.Hex())
 		}

@@ -19,7 +19,6 @@ const (
 	ModelDigest  = "ai.cowabunga.model.digest"
 	BaseName     = "org.opencontainers.image.base.name"
 	BaseDigest   = "org.opencontainers.image.base.digest"
-	Title        = "org.opencontainers.image.title"
 	ReferredName = "org.opencontainers.image.ref.name"
 )
 

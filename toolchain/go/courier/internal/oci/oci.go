@@ -9,6 +9,9 @@ import (
 	"toolchain/courier/internal/files"
 )
 
+// Title is the annotation by which a layer has the name of a file.
+const Title = "org.opencontainers.image.title"
+
 // Descriptor refers to a blob.
 type Descriptor struct {
 	MediaType   string            `json:"mediaType"`

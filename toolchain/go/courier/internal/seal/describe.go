@@ -92,11 +92,8 @@ func describe() *cobra.Command {
 			progress := files.NewProgress(command.Context(), os.Stderr, "reading "+filepath.Base(arguments[0]), 0)
 			made, err := description(command.Context(), verify.Reader(progress), arguments[0])
 			progress.End()
-			if first := fault.As(err); first != nil {
-				return &exit.Error{Code: first.Kind.Code, Message: fmt.Sprintf("%s: %v", first.Kind.Name, first)}
-			}
 			if err != nil {
-				return files.Told(err)
+				return verify.Told(err)
 			}
 			return files.PrintJSON(os.Stdout, made)
 		},

@@ -101,7 +101,7 @@ func (b *bundle) root() (*oci.Manifest, *definition, error) {
 	}
 	b.blob(root.Config)
 	for _, layer := range root.Layers {
-		if layer.Annotations[titled] != definitionName {
+		if layer.Annotations[oci.Title] != definitionName {
 			continue
 		}
 		file := b.blob(layer)
@@ -159,7 +159,7 @@ func (b *bundle) packages(ctx context.Context, root *oci.Manifest, described *de
 		named[digest] = one
 	}
 	for number, layer := range root.Layers {
-		switch title := layer.Annotations[titled]; {
+		switch title := layer.Annotations[oci.Title]; {
 		case number > maxPackages:
 			b.fail(fault.Unsafe, b.contents.Place, "it has more than %d packages", maxPackages)
 			return nil
@@ -207,7 +207,7 @@ func (b *bundle) inner(ctx context.Context, layer oci.Descriptor, one packaged) 
 	names := map[string]string{}
 	for _, part := range manifest.Layers {
 		if file := b.blob(part); file != nil {
-			names[part.Annotations[titled]] = file.Name
+			names[part.Annotations[oci.Title]] = file.Name
 		}
 	}
 	result, facts, err := zarfpackage.Check(ctx, b.contents.Under(one.Name, names), b.anchor, &zarfpackage.Chosen{Optional: one.Optional})

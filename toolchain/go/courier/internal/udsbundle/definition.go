@@ -8,7 +8,6 @@ const (
 	indexName      = "index.json"
 	layoutName     = "oci-layout"
 	blobsFolder    = "blobs/sha256/"
-	titled         = "org.opencontainers.image.title"
 	maxPackages    = 1000
 )
 

@@ -105,7 +105,7 @@ func (s *settings) run(command *cobra.Command, target string) error {
 	result, err := work.run(command.Context(), target)
 	progress.End()
 	if err != nil {
-		return told(err)
+		return Told(err)
 	}
 	first := fault.First(result.Faults())
 	if s.asJSON {
@@ -116,7 +116,7 @@ func (s *settings) run(command *cobra.Command, target string) error {
 		result.Print(os.Stdout, colour())
 	}
 	if first != nil {
-		return &exit.Error{Code: first.Kind.Code, Message: fmt.Sprintf("%s: %v", first.Kind.Name, first)}
+		return Told(first)
 	}
 	return nil
 }
@@ -131,7 +131,8 @@ func Reader(progress *files.Progress) *content.Reader {
 	}}
 }
 
-func told(err error) error {
+// Told is how a command ends with an error: a fault with the code of its kind, anything else as files.Told says.
+func Told(err error) error {
 	if broken := fault.As(err); broken != nil {
 		return &exit.Error{Code: broken.Kind.Code, Message: fmt.Sprintf("%s: %v", broken.Kind.Name, broken)}
 	}
