@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cowabunga import gotools
+from cowabunga import tools
 from linters.chart_copies import built_copies
 from linters.charts import Rendering, renderings
 from linters.kubernetes import KNOWN
@@ -30,7 +30,7 @@ Document = dict[str, Any]
 @lru_cache
 def helm() -> str:
     """The program, compiled where the cache has none."""
-    return str(gotools.ensure("helm") / "helm")
+    return str(tools.ensure("helm") / "helm")
 
 
 @lru_cache

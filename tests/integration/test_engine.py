@@ -135,8 +135,12 @@ def test_a_dead_engine_is_told_and_the_next_start_recovers(home: Path) -> None:
     os.kill(pid, signal.SIGKILL)
     time.sleep(0.5)
     assert launch(home, "engine", "status").returncode == 6
-    assert launch(home, "engine", "up").returncode == 0
+    again = launch(home, "engine", "up")
+    assert again.returncode == 0
+    assert "the engine dropped its cache, since it was not stopped in order" in " ".join(again.stderr.split())
     assert status(home)["answers"] is True
+    launch(home, "engine", "down")
+    assert "dropped" not in launch(home, "engine", "up").stderr
 
 
 def test_an_engine_that_dies_during_a_build_is_told_and_the_next_run_recovers(home: Path, tmp_path: Path) -> None:

@@ -1,43 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the launcher asks of a long run of dagger, and what it shows of it."""
+"""What the launcher asks of a build of all services, and what it leaves of an earlier one."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from cowabunga.errors import DiskFullError, JobError
-from cowabunga.jobs import SPAN, Chosen, _reason, remove_left_out
+from cowabunga.jobs import Chosen, remove_left_out
 from cowabunga.process import classify
-
-
-@pytest.mark.parametrize(
-    ("line", "service", "end"),
-    [
-        ("17  : ┆ build api", "api", None),
-        ("17  : ┆ ┆ build text-embeddings DONE [1.9s]", "text-embeddings", "DONE"),
-        ("25  : build sdk ERROR [1.9s]", "sdk", "ERROR"),
-    ],
-)
-def test_a_services_build_is_recognised(line: str, service: str, end: str | None) -> None:
-    found = SPAN.match(line)
-    assert found is not None
-    assert (found["service"], found["end"]) == (service, end)
-
-
-@pytest.mark.parametrize("line", ["12  : build --quiet --wheel", "12  : ┆ export layers", "12  : [0.1s] | build api"])
-def test_other_lines_are_not(line: str) -> None:
-    assert SPAN.match(line) is None
-
-
-def test_the_reason_is_what_dagger_says_last() -> None:
-    lines = ["1  : noise", "Error: FunctionError: no service is named 'x' [traceparent:0a-1b]", "and more"]
-    assert _reason(lines) == "no service is named 'x'\nand more"
-
-
-def test_without_an_error_line_the_last_lines_are_the_reason() -> None:
-    assert _reason(["a", "b"]) == "a\nb"
 
 
 def test_what_is_chosen_is_what_the_module_is_asked_for() -> None:

@@ -22,12 +22,12 @@ from cowabunga import (
     dagger,
     doctor,
     engine,
-    gotools,
     images,
     jobs,
     models,
     services,
     serving,
+    tools,
 )
 from cowabunga.errors import EngineError, HostError, JobError, UsageError
 from cowabunga.process import run
@@ -137,7 +137,7 @@ def tool(
     if name == "--help":
         print(context.get_help())
         return
-    program = gotools.ensure(name) / name
+    program = tools.ensure(name) / name
     os.execv(program, [str(program), *context.args])  # noqa: S606 - arguments are passed as they are, no shell
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import yaml
 
-from cowabunga import console, container, gotools, images, oci, registry, store
+from cowabunga import console, container, gotools, images, oci, registry, store, tools
 from cowabunga.container import Container, Mount
 from cowabunga.errors import EngineError
 from cowabunga.host import bounding_capabilities, prepare_packages, require_engine_host
@@ -112,8 +112,8 @@ def up() -> Status:
     prepare_packages()
     programs = {name: gotools.ensure("kubernetes") / name for name in PROGRAMS}
     registry_program = gotools.ensure("registry") / "registry"
-    zarf = gotools.ensure("zarf") / "zarf"
-    gotools.ensure("uds")
+    zarf = tools.ensure("zarf") / "zarf"
+    tools.ensure("uds")
     root = node_root()
     pushed = {f"{layout}={reference}": layout for reference, layout in _images(root, zarf).items()}
     with store.locked("cluster"):
@@ -165,12 +165,12 @@ def inside(command: Sequence[str | Path]) -> tuple[list[str], dict[str, str]]:
     pid = container.pid_of(NODE)
     if pid is None:
         raise EngineError("no cluster runs", "./cowabunga cluster up starts one.")
-    tools = ":".join(str(path) for path in (settings() / "bin", gotools.ensure("zarf"), gotools.ensure("uds")))
+    programs = ":".join(str(path) for path in (settings() / "bin", tools.ensure("zarf"), tools.ensure("uds")))
     environment = {
         "KUBECONFIG": str(kubeconfig()),
         # What it has learnt of this API is good for no other at the same address.
         "KUBECACHEDIR": str(storage() / "kubectl"),
-        "PATH": f"{tools}:{os.environ['PATH']}",
+        "PATH": f"{programs}:{os.environ['PATH']}",
     }
     return [need("nsenter"), f"--net=/proc/{pid}/ns/net", "--", *map(str, command)], environment
 
@@ -319,7 +319,7 @@ def _images(root: Path, zarf: Path) -> dict[str, Path]:
 def _init_zarf() -> None:
     """Install Zarf's agent by `zarf init`, with the registry of the node as the one that is there already."""
     tool = gotools.load("zarf")
-    zarf = gotools.ensure("zarf") / "zarf"
+    zarf = tools.ensure("zarf") / "zarf"
 
     def build(target: Path) -> None:
         with _agent_definition(target / "source") as source:

@@ -6,15 +6,25 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 import sys
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from cowabunga import engine, gotools, process
-from cowabunga.paths import CHECKOUT
-from cowabunga.process import capture
+from cowabunga import console, engine, gotools, process
+from cowabunga.errors import JobError, UsageError
+from cowabunga.paths import CHECKOUT, logs
+from cowabunga.process import capture, classify, hint_for, watched
 
 RUNNER_HOST = "_EXPERIMENTAL_DAGGER_RUNNER_HOST"
+# Spans that people wait for, in dagger's plain output: "12  : ┆ build api", later "12  : ┆ build api DONE [1.2s]".
+SPAN = re.compile(
+    r"^\d+\s*:\s(?:┆\s)*build (?P<service>[a-z][a-z0-9-]*)(?: (?P<end>DONE|ERROR|CACHED) \[(?P<time>.*)\])?$"
+)
+# What the module says of a mistake in what it was given.
+USAGE_SIGNS = ("no service is named", "service.yaml:", "has no flavor", "has flavor")
+TRACE = re.compile(r" ?\[traceparent:[0-9a-f-]+\]")
 
 
 @dataclass(frozen=True)
@@ -94,3 +104,61 @@ def run(session: Session, arguments: list[str]) -> int:
     if code and not session.alive():
         raise engine.died(f"dagger {' '.join(arguments[:2])}")
     return code
+
+
+def call(session: Session, arguments: list[str], name: str, *, verbose: bool = False) -> None:
+    """Run a dagger command: its whole output goes to a log, and what people wait for to the terminal.
+
+    Raises:
+        EngineError: The engine died meanwhile.
+        JobError: The command failed; the message holds the end of its output.
+    """
+    log = logs() / f"{name}.log"
+    tail: deque[str] = deque(maxlen=40)
+    with (
+        engine.in_use(),
+        log.open("w", buffering=1) as sink,
+        subprocess.Popen(
+            [str(session.program), "--progress=plain", *arguments],
+            cwd=CHECKOUT,
+            env={**os.environ, **session.environment, "NO_COLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process,
+        watched(process, session.alive),
+    ):
+        for line in process.stdout or ():
+            sink.write(line)
+            tail.append(line.rstrip())
+            if verbose:
+                console.err.out(line, end="")
+            elif found := SPAN.match(line.rstrip()):
+                _show_span(found)
+    if process.returncode == 0:
+        return
+    if not session.alive():
+        raise engine.died(name)
+    reason = _reason(list(tail))
+    kind = UsageError if any(sign in reason for sign in USAGE_SIGNS) else classify(reason, JobError)
+    raise kind(f"dagger {' '.join(arguments[:2])} failed: {reason}", hint_for(kind, log))
+
+
+def _show_span(found: re.Match[str]) -> None:
+    """One line when a service's build begins, and one when it ends."""
+    service, end = found["service"], found["end"]
+    if end:
+        mark = "[red]✗[/red]" if end == "ERROR" else "[green]✓[/green]"
+        console.err.print(f"  {mark} build {service} ({found['time']})")
+    else:
+        before = console.last_seconds(f"build-{service}")
+        console.err.print(f"  • build {service}" + (f", last time {before:.0f} s" if before else ""))
+
+
+def _reason(lines: list[str]) -> str:
+    """What dagger says at its end, without the ids of its traces; its last lines where it says nothing."""
+    starts = [number for number, line in enumerate(lines) if line.startswith("Error: ")]
+    chosen = lines[starts[-1] :] if starts else lines[-15:]
+    return TRACE.sub("", "\n".join(chosen)).removeprefix("Error: ").removeprefix("FunctionError: ").strip()

@@ -38,6 +38,12 @@ READY_SECONDS = 180
 LOG_BYTES = 20_000_000
 # An engine that is killed before it has written its state down starts with an empty cache.
 STOP_SECONDS = 60
+# What it then says in its log, and what it says of a state that it wrote down in order but cannot read: that names
+# snapshots that its garbage collection has removed (dagger issue 13952).
+LOST_CACHE = {
+    "persistence store marked unclean": "it was not stopped in order, as ./cowabunga engine down does",
+    "persistence import failed": "it could not read what it had written down after it had freed space",
+}
 # Paths that the engine expects of its image.
 CONTENT = "usr/local/share/dagger/content"
 PROGRAMS = {"dagger-engine": "usr/local/bin/dagger-engine", "dagger-init": "usr/local/bin/dagger-init"}
@@ -293,6 +299,7 @@ def _start(root: Path, registry_program: Path, wanted: str) -> None:
     log = log_file()
     if log.exists() and log.stat().st_size > LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))
+    said = log.stat().st_size if log.exists() else 0
     try:
         make_run_home()
         started = container.start(_engine_container(root), log)
@@ -304,6 +311,7 @@ def _start(root: Path, registry_program: Path, wanted: str) -> None:
         container.start(contained, logs() / "registry.log")
         _push_base_images(started)
         _wait_until_it_answers()
+        _tell_of_a_lost_cache(log, said)
     except BaseException:
         _stop()
         raise
@@ -374,6 +382,16 @@ def _wait_until_it_answers() -> None:
             return
         time.sleep(0.1)
     raise _silence(f"the engine did not answer within {READY_SECONDS} s")
+
+
+def _tell_of_a_lost_cache(log: Path, start: int) -> None:
+    """Warn where the engine has dropped what it had built; `start` is where in its log this start begins."""
+    with log.open("rb") as source:
+        source.seek(start)
+        told = source.read().decode(errors="replace")
+    for sign, reason in LOST_CACHE.items():
+        if sign in told:
+            console.warn(f"the engine dropped its cache, since {reason}: it builds everything anew once")
 
 
 def died(what: str) -> EngineError:

@@ -5,11 +5,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import subprocess
 import sys
 import time
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +16,8 @@ from rich.table import Table
 
 from cowabunga import cluster, console, dagger, engine, gotools, store
 from cowabunga.errors import JobError, UsageError
-from cowabunga.paths import CHECKOUT, cache_home, logs
-from cowabunga.process import classify, hint_for, run, watched
+from cowabunga.paths import CHECKOUT, cache_home
+from cowabunga.process import run
 
 TESTS = (
     "toolchain/tests",
@@ -31,13 +28,6 @@ TESTS = (
     "tests/conformance",
     "tests/integration",
 )
-# Spans that people wait for, in dagger's plain output: "12  : ┆ build api", later "12  : ┆ build api DONE [1.2s]".
-SPAN = re.compile(
-    r"^\d+\s*:\s(?:┆\s)*build (?P<service>[a-z][a-z0-9-]*)(?: (?P<end>DONE|ERROR|CACHED) \[(?P<time>.*)\])?$"
-)
-# What the module says of a mistake in what it was given.
-USAGE_SIGNS = ("no service is named", "service.yaml:", "has no flavor", "has flavor")
-TRACE = re.compile(r" ?\[traceparent:[0-9a-f-]+\]")
 
 
 @dataclass(frozen=True)
@@ -80,7 +70,7 @@ def build_all(output: Path, chosen: Chosen, *, verbose: bool, as_json: bool) -> 
     console.note(f"building {named}" + (f", last time {before:.0f} s" if before else ""))
     locked = ["--locked"] if os.environ.get("COWABUNGA_LOCKED") == "1" else []
     arguments = ["call", *locked, "build-all", *chosen.arguments, "export", "--path", str(target)]
-    call(session, arguments, "build-all", verbose=verbose)
+    dagger.call(session, arguments, "build-all", verbose=verbose)
     console.remember(what, time.monotonic() - started)
     report = json.loads((target / "build-report.json").read_text())
     remove_left_out(report, target)
@@ -123,64 +113,6 @@ def show_report(report: dict[str, object], target: Path) -> None:
     for line in sorted({line for row in report["services"] for line in row["drift"]}):  # type: ignore[attr-defined]
         console.warn(f"not as locked: {line}; ./cowabunga images lock runtime records what the mirror has")
     console.out.print(f"archives and build-report.json are in {escape(str(target))}")
-
-
-def call(session: dagger.Session, arguments: list[str], name: str, *, verbose: bool = False) -> None:
-    """Run a dagger command: its whole output goes to a log, and what people wait for to the terminal.
-
-    Raises:
-        EngineError: The engine died meanwhile.
-        JobError: The command failed; the message holds the end of its output.
-    """
-    log = logs() / f"{name}.log"
-    tail: deque[str] = deque(maxlen=40)
-    with (
-        engine.in_use(),
-        log.open("w", buffering=1) as sink,
-        subprocess.Popen(
-            [str(session.program), "--progress=plain", *arguments],
-            cwd=CHECKOUT,
-            env={**os.environ, **session.environment, "NO_COLOR": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        ) as process,
-        watched(process, session.alive),
-    ):
-        for line in process.stdout or ():
-            sink.write(line)
-            tail.append(line.rstrip())
-            if verbose:
-                console.err.out(line, end="")
-            elif found := SPAN.match(line.rstrip()):
-                _show_span(found)
-    if process.returncode == 0:
-        return
-    if not session.alive():
-        raise engine.died(name)
-    reason = _reason(list(tail))
-    kind = UsageError if any(sign in reason for sign in USAGE_SIGNS) else classify(reason, JobError)
-    raise kind(f"dagger {' '.join(arguments[:2])} failed: {reason}", hint_for(kind, log))
-
-
-def _show_span(found: re.Match[str]) -> None:
-    """One line when a service's build begins, and one when it ends."""
-    service, end = found["service"], found["end"]
-    if end:
-        mark = "[red]✗[/red]" if end == "ERROR" else "[green]✓[/green]"
-        console.err.print(f"  {mark} build {service} ({found['time']})")
-    else:
-        before = console.last_seconds(f"build-{service}")
-        console.err.print(f"  • build {service}" + (f", last time {before:.0f} s" if before else ""))
-
-
-def _reason(lines: list[str]) -> str:
-    """What dagger says at its end, without the ids of its traces; its last lines where it says nothing."""
-    starts = [number for number, line in enumerate(lines) if line.startswith("Error: ")]
-    chosen = lines[starts[-1] :] if starts else lines[-15:]
-    return TRACE.sub("", "\n".join(chosen)).removeprefix("Error: ").removeprefix("FunctionError: ").strip()
 
 
 def test(arguments: list[str]) -> None:
