@@ -44,3 +44,13 @@ def test_what_an_image_does_not_need_is_left_out_and_idle_globs_are_told(tmp_pat
         (tmp_path / path).touch()
     assert leave_out(tmp_path, ["**/tests", "b/lib.so", "c/*"]) == ["c/*"]
     assert [path.as_posix() for path in tmp_path.rglob("*") if path.is_file()] == [str(tmp_path / "a/code.py")]
+
+
+def test_what_is_left_out_is_in_no_list_of_files(tmp_path: Path) -> None:
+    record = tmp_path / "a-1.dist-info" / "RECORD"
+    for path in ("b/lib.so", "a/with,comma.py", "a-1.dist-info/RECORD"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    record.write_text('b/lib.so,sha256=x,1\n"a/with,comma.py",sha256=y,2\na-1.dist-info/RECORD,,\n')
+    leave_out(tmp_path, ["b/lib.so"])
+    assert record.read_text() == '"a/with,comma.py",sha256=y,2\na-1.dist-info/RECORD,,\n'

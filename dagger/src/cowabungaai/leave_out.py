@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Removes what an image does not need of installed packages: `python leave_out.py FOLDER GLOB...`.
 
-Needs nothing but Python's standard library: the pipeline runs it in a container. A package's own list of its files
-stays as it is.
+Needs nothing but Python's standard library: the pipeline runs it in a container. What is gone is also taken out of the
+packages' own lists of their files: those have checksums, and of some files these differ with each compilation.
 """
 
+import csv
 import shutil
 import sys
 from collections.abc import Sequence
@@ -31,6 +32,11 @@ def leave_out(folder: Path, globs: Sequence[str]) -> list[str]:
                 path.unlink()
         if not found:
             idle.append(pattern)
+    for record in folder.glob("*.dist-info/RECORD"):
+        with record.open(newline="") as source:
+            rows = [row for row in csv.reader(source) if (folder / row[0]).exists()]
+        with record.open("w", newline="") as sink:
+            csv.writer(sink, lineterminator="\n").writerows(rows)
     return idle
 
 

@@ -34,6 +34,10 @@ COMPILE = "python -m compileall -q --invalidation-mode unchecked-hash -s {0} -p 
 COMPILER = ("g++", "git", "make")
 # Where sources that are compiled lie.
 UNPACKED = "/sources"
+# A source distribution of another form than .tar.gz would have been passed over.
+ALL_COMPILED = """[ "$(ls /sdists | wc -l)" = "$(ls /wheels | wc -l)" ] && exit
+echo "expected a wheel of each source distribution; got $(ls /wheels | xargs) of $(ls /sdists | xargs)" >&2
+exit 1"""
 APT_LISTS = "/var/lib/apt/lists"
 
 
@@ -169,8 +173,7 @@ def compiled_wheels(
         stage.with_mounted_file("/locks/compiled.lock", text_file(entries))
         .with_exec([*download, "-r", "/locks/compiled.lock"])
         .with_exec(shell(f"{unpack}pip wheel {shlex.join(options)} --wheel-dir=/wheels {UNPACKED}/*"))
-        # A source distribution of another form would have been passed over.
-        .with_exec(shell('[ "$(ls /sdists | wc -l)" = "$(ls /wheels | wc -l)" ]'))
+        .with_exec(shell(ALL_COMPILED))
         .directory("/wheels")
     )
 
