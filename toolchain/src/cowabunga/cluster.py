@@ -201,13 +201,11 @@ def node_root() -> Path:
 
     def build(target: Path) -> None:
         with console.step("unpacking the node's root file system", "node-root"):
-            (target / "root").mkdir()
-            unpack = [need("tar"), "--extract", f"--file={tar}", f"--directory={target / 'root'}", "--exclude=./dev/*"]
-            run_logged(unpack, logs() / "node-root.log", "unpacking the node's root")
+            root = images.unpack_root(tar, target, logs() / "node-root.log")
             for name in ("etc/cluster", "var/lib/cluster", "var/log/cluster", "var/lib/containerd", "var/lib/kubelet"):
-                (target / "root" / name).mkdir(parents=True, exist_ok=True)
+                (root / name).mkdir(parents=True, exist_ok=True)
             for program in PROGRAMS:
-                (target / "root/usr/local/bin" / program).touch()
+                (root / "usr/local/bin" / program).touch()
 
     return store.ensure("node-root", digest_of(tar.parent.name), build, verify=False) / "root"
 

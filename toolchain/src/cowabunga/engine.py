@@ -25,7 +25,7 @@ from cowabunga.host import (
     require_engine_host,
 )
 from cowabunga.paths import TOOLCHAIN, cache_home, digest_of, logs, make_run_home, run_home
-from cowabunga.process import hint_for, need, run_logged
+from cowabunga.process import hint_for
 
 ENGINE = "engine"
 REGISTRY = "registry"
@@ -236,13 +236,7 @@ def root_directory() -> Path:
 
     def build(target: Path) -> None:
         with console.step("assembling the engine's root file system", "engine-root"):
-            root = target / "root"
-            root.mkdir()
-            run_logged(
-                [need("tar"), "--extract", f"--file={tar}", f"--directory={root}", "--exclude=./dev/*"],
-                logs() / "engine-root.log",
-                "unpacking the engine's root",
-            )
+            root = images.unpack_root(tar, target, logs() / "engine-root.log")
             for directory in (
                 "usr/local/bin",
                 CNI,

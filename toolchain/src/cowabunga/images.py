@@ -102,6 +102,15 @@ def root_tar(spec: Spec) -> Path:
     return entry / "root.tar"
 
 
+def unpack_root(tar: Path, target: Path, log: Path) -> Path:
+    """Unpack a root file system, less its devices, which a container gets from runc; the folder that holds it."""
+    root = target / "root"
+    root.mkdir()
+    unpack = [need("tar"), "--extract", f"--file={tar}", f"--directory={root}", "--exclude=./dev/*"]
+    run_logged(unpack, log, f"unpacking {tar}")
+    return root
+
+
 def layout(name: str) -> Path:
     """OCI layout of a base image: the packages in one layer, the machine's mirrors in a second, small one."""
     spec = load(name)
