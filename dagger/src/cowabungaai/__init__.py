@@ -3,6 +3,7 @@
 
 import logging
 
+from cowabungaai.client import share_converter
 from cowabungaai.errors import PipelineError
 from cowabungaai.main import Cowabungaai as Cowabungaai
 
@@ -12,4 +13,5 @@ def _is_unexpected(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], PipelineError))
 
 
+share_converter()
 logging.getLogger("dagger.mod").addFilter(_is_unexpected)
