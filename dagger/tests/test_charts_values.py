@@ -72,6 +72,11 @@ def admin_key(shown: Rendered) -> str:
         (API, ['--set-json=models=[{"name":"a"}]'], "at '/models/0': missing property 'backend'"),
         (API, ["--set=backends.a.replica=x"], "at '/backends/a': additional properties 'replica' not allowed"),
         (API, ["--set=replicas=2"], "replicas: more than one needs database.secretName"),
+        (
+            API,
+            ["--set=models[0].name=my", "--set=models[0].backend=nope"],
+            'the backend "nope" of "my" is neither in backends',
+        ),
         (API, ["--set=database.host=db"], "database.secretName: name the Secret"),
         (API, ["--set=expose.gateway=passthrough"], "at '/expose/gateway'"),
         (API, ['--set-json=network.egress=[{"description":"a","cidr":"0.0.0.0/0","ports":[1]}]'], "egress/0/cidr"),

@@ -133,6 +133,13 @@ def remove(name: str) -> Callable[[Release], None]:
     return change
 
 
+def flip_checksum(release: Release) -> None:
+    """Change one digit of the line of INSTALL.md, which itself stays as it is."""
+    file = release.folder / "checksums.txt"
+    lines = [line for line in file.read_text().splitlines(keepends=True) if line.endswith("  INSTALL.md\n")]
+    file.write_text(file.read_text().replace(lines[0], ("1" if lines[0][0] == "0" else "0") + lines[0][1:]))
+
+
 def exchange(release: Release) -> None:
     """Give two packages each other's name."""
     one, two = release.packages
@@ -175,6 +182,7 @@ def other_package(release: Release) -> None:
         (13, "nothing signs checksums.txt", remove("checksums.txt.sigstore.json")),
         (13, "which everything is signed by", remove("checksums.txt")),
         (15, "checksums.txt was changed", append("checksums.txt", b"1" * 64 + b"  packages/none.tar.zst\n")),
+        (15, "not compared with the files", flip_checksum),
         (18, "its name is", exchange),
         (12, "zarf-package", flip_package),
         (11, "ends too early", cut_bundle),
@@ -189,6 +197,21 @@ def test_every_change_of_a_release_is_told(
     found, printed = release.verify()
     assert found == code, printed
     assert told in printed
+
+
+def test_another_key_passes_no_signature(release: Release, tmp_path: Path) -> None:
+    stranger = release.workshop.key(tmp_path / "stranger")
+    verify = ("verify", release.folder, "--key", stranger.public, "--json")
+    finished = release.workshop.run(release.workshop.courier, *verify, code=14)
+    told = json.loads(finished.stdout)
+    signatures = [check for one in (told, *told["parts"]) for check in one["checks"] if check["check"] == "signature"]
+    assert len(signatures) >= 2
+    assert not [check for check in signatures if check["passed"]], finished.stdout
+
+
+def test_a_release_is_compared_with_itself(release: Release) -> None:
+    finished = release.workshop.run(release.workshop.courier, "diff", release.folder, release.folder, "--json")
+    assert not json.loads(finished.stdout)["packages"]
 
 
 def test_a_bundle_alone_needs_its_provenance_which_signs_it(release: Release, tmp_path: Path) -> None:

@@ -178,7 +178,9 @@ def config_for(bundle: Mapping[str, Any]) -> str:
     """
     lines = [
         f"# What can be set in {bundle['metadata']['name']}; what stands here is what counts without this file.",
-        "# UDS_CONFIG=uds-config.yaml uds deploy BUNDLE",
+        "# UDS_CONFIG=THIS-FILE uds deploy BUNDLE --confirm; `variables:` and the package stay above what is set.",
+        "# READMEs are in the packages: `zarf package inspect documentation PACKAGE` tells where it puts them.",
+        "# What is commented out follows from the packages; set, it takes the place of the whole list.",
         "variables:",
     ]
     package = ""

@@ -10,6 +10,11 @@
 {{- if and $database.host (not $database.secretName) -}}
 {{- fail "database.secretName: name the Secret that holds the user and the password for database.host" -}}
 {{- end -}}
+{{- range $values.models -}}
+  {{- if not (or (contains ":" .backend) (hasKey $values.backends .backend)) -}}
+    {{- fail (printf "models: the backend %q of %q is neither in backends nor an address, HOST:PORT" .backend .name) -}}
+  {{- end -}}
+{{- end -}}
 {{- $selector := include "cowabungaai.selector" . | fromYaml -}}
 component: gateway
 variables: COWABUNGAAI_API_

@@ -21,6 +21,7 @@ import (
 
 	"toolchain/courier/internal/exit"
 	"toolchain/courier/internal/files"
+	"toolchain/courier/internal/origin"
 )
 
 func must(t *testing.T, err error) {
@@ -191,6 +192,7 @@ func releaseFolder(t *testing.T, version, library string, vulnerabilities ...map
 		{"name": "twice", "version": "1", "purl": "pkg:pypi/twice@1"}, {"name": "twice", "version": "2", "purl": "pkg:pypi/twice@2"},
 	}}))
 	save(t, filepath.Join(folder, "bundles/uds-bundle-x-amd64-"+version+".tar.zst"), []byte("not read, for there are packages"))
+	save(t, filepath.Join(folder, "provenance/zarf-package-app-amd64-"+version+".tar.zst"+origin.Suffix), []byte("{}"))
 	return folder
 }
 

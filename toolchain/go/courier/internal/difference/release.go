@@ -27,7 +27,7 @@ func (a *Artifact) readRelease(list []files.File, progress *files.Progress) erro
 		switch {
 		case isPackage(file.Path):
 			err = a.readPackage(file.Place, progress)
-		case strings.HasPrefix(path.Base(file.Path), "uds-bundle-") && !own:
+		case isArchive(file.Path, "uds-bundle-") && !own:
 			err = a.readBundle(file.Place, progress)
 		case isScan(file.Path):
 			err = a.readScan(file)
@@ -56,7 +56,12 @@ func (a *Artifact) readRelease(list []files.File, progress *files.Progress) erro
 	return nil
 }
 
-func isPackage(name string) bool { return strings.HasPrefix(path.Base(name), "zarf-package-") }
+func isPackage(name string) bool { return isArchive(name, "zarf-package-") }
+
+// isArchive tells a package or a bundle from its provenance, whose name begins likewise.
+func isArchive(name, prefix string) bool {
+	return strings.HasPrefix(path.Base(name), prefix) && (strings.HasSuffix(name, ".tar.zst") || strings.HasSuffix(name, ".tar"))
+}
 
 func isBill(name string) bool {
 	return strings.HasPrefix(name, "sbom/") && strings.HasSuffix(name, ".cdx.json")

@@ -64,7 +64,7 @@ func Join(ctx context.Context, offers []string, output string, collect bool, tol
 	joined = &Joined{Path: output, Size: manifest.Size, Missing: []string{}}
 	tasks, missing := plans(found, kept, joined)
 	if len(missing) > 0 && !collect {
-		return nil, errors.Join(lacking(manifest, missing), kept.dropEmpty())
+		return nil, errors.Join(lacking(manifest, missing, "name those media too, or take one medium after the other with --collect"), kept.dropEmpty())
 	}
 	if err := kept.needRoom(parent, manifest, tasks); err != nil {
 		return nil, errors.Join(err, kept.dropEmpty())
@@ -80,7 +80,7 @@ func Join(ctx context.Context, offers []string, output string, collect bool, tol
 		for _, one := range missing {
 			joined.Missing = append(joined.Missing, one.part.Path)
 		}
-		return joined, lacking(manifest, missing)
+		return joined, lacking(manifest, missing, "what was there is kept; do the same with the next of these media")
 	}
 	if err := kept.finish(ctx, manifest, output, told); err != nil {
 		return nil, err
@@ -113,8 +113,8 @@ func plans(found *offered, kept *stage, joined *Joined) (tasks, missing []task) 
 	return tasks, missing
 }
 
-// lacking names the media that are missing, and some of their parts.
-func lacking(manifest *Manifest, missing []task) error {
+// lacking names the media that are missing, some of their parts, and what to do.
+func lacking(manifest *Manifest, missing []task, advice string) error {
 	var media []int
 	var lines []string
 	for _, one := range missing {
@@ -128,8 +128,8 @@ func lacking(manifest *Manifest, missing []task) error {
 	if more := len(missing) - len(lines); more > 0 {
 		lines = append(lines, fmt.Sprintf("  and %d more", more))
 	}
-	return files.Fail(files.Missing, "%d parts of %s are missing, of medium %s of %d:\n%s\nname those media too, or take one medium after the other with --collect",
-		len(missing), manifest.Name, numbers, manifest.Media, strings.Join(lines, "\n"))
+	return files.Fail(files.Missing, "%d parts of %s are missing, of medium %s of %d:\n%s\n%s",
+		len(missing), manifest.Name, numbers, manifest.Media, strings.Join(lines, "\n"), advice)
 }
 
 // check compares every part with its digest before anything is written; another copy stands in for a damaged one.

@@ -114,6 +114,9 @@ func (s *settings) run(command *cobra.Command, target string) error {
 		}
 	} else {
 		result.Print(os.Stdout, colour())
+		if first == nil {
+			fmt.Println("verified: nothing is wrong")
+		}
 	}
 	if first != nil {
 		return Told(first)

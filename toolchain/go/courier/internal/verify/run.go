@@ -92,17 +92,20 @@ func (j *job) archive(ctx context.Context, path string) (*report.Result, *Subjec
 func (j *job) vouched(result *report.Result, subject *Subject, signed []byte, name, shown string) {
 	detail, faults := provenance(subject, j.anchor, signed, name)
 	if subject.Bundle {
-		result.Add("signature", "by "+j.anchor.String()+", through its provenance", unsigned(shown, signed)...)
+		result.Add("signature", "by "+j.anchor.String()+", through its provenance", j.bundleSignature(shown, signed)...)
 	}
 	result.Add("provenance", detail, faults...)
 }
 
-// unsigned tells of a bundle that nobody signed: the UDS CLI keeps no signature in what it makes.
-func unsigned(name string, signed []byte) []*fault.Fault {
-	if signed != nil {
-		return nil
+// bundleSignature tells of a bundle that nobody signed, or another: the UDS CLI keeps no signature in what it makes.
+func (j *job) bundleSignature(name string, signed []byte) []*fault.Fault {
+	if signed == nil {
+		return []*fault.Fault{fault.New(fault.Unsigned, name, "it has no signature: its provenance, which is missing, signs a bundle")}
 	}
-	return []*fault.Fault{fault.New(fault.Unsigned, name, "it has no signature: its provenance, which is missing, signs a bundle")}
+	if _, err := j.anchor.Statement(signed); err != nil {
+		return []*fault.Fault{trust.FaultOf(err, name, "its provenance")}
+	}
+	return nil
 }
 
 func named(have, expected string) []*fault.Fault {
