@@ -111,7 +111,7 @@ def call(session: Session, arguments: list[str], name: str, *, verbose: bool = F
 
     Raises:
         EngineError: The engine died meanwhile.
-        JobError: The command failed; the message holds the end of its output.
+        CowabungaError: The command failed; the class is by its reason, which the message holds.
     """
     log = logs() / f"{name}.log"
     tail: deque[str] = deque(maxlen=40)
@@ -127,17 +127,17 @@ def call(session: Session, arguments: list[str], name: str, *, verbose: bool = F
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-        ) as process,
-        watched(process, session.alive),
+        ) as child,
+        watched(child, session.alive),
     ):
-        for line in process.stdout or ():
+        for line in child.stdout or ():
             sink.write(line)
             tail.append(line.rstrip())
             if verbose:
                 console.err.out(line, end="")
             elif found := SPAN.match(line.rstrip()):
                 _show_span(found)
-    if process.returncode == 0:
+    if child.returncode == 0:
         return
     if not session.alive():
         raise engine.died(name)

@@ -60,7 +60,7 @@ func isPackage(name string) bool { return isArchive(name, "zarf-package-") }
 
 // isArchive tells a package or a bundle from its provenance, whose name begins likewise.
 func isArchive(name, prefix string) bool {
-	return strings.HasPrefix(path.Base(name), prefix) && (strings.HasSuffix(name, ".tar.zst") || strings.HasSuffix(name, ".tar"))
+	return strings.HasPrefix(path.Base(name), prefix) && files.IsArchive(name)
 }
 
 func isBill(name string) bool {

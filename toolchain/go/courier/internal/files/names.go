@@ -31,6 +31,11 @@ func CheckName(name string) error {
 	return nil
 }
 
+// IsArchive tells by its name whether a file is a package or a bundle: Zarf writes both endings.
+func IsArchive(name string) bool {
+	return strings.HasSuffix(name, ".tar.zst") || strings.HasSuffix(name, ".tar")
+}
+
 // CheckDigest refuses what is no SHA-256 in lower-case hexadecimal digits.
 func CheckDigest(digest string) error {
 	if raw, err := hex.DecodeString(digest); err != nil || len(raw) != 32 || strings.ToLower(digest) != digest {

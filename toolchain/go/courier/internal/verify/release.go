@@ -32,7 +32,7 @@ const (
 // archived tells packages and bundles from the other files of a release.
 func archived(name string) bool {
 	folder := path.Dir(name)
-	return (folder == "packages" || folder == "bundles") && (strings.HasSuffix(name, ".tar.zst") || strings.HasSuffix(name, ".tar"))
+	return (folder == "packages" || folder == "bundles") && files.IsArchive(name)
 }
 
 // release checks a folder with everything that was released: its checksums, their signature, and each package and bundle.
