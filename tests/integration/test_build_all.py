@@ -157,6 +157,23 @@ def test_an_unchanged_build_is_cached_and_gives_the_same_digests(built: Built, c
     assert [row["digest"] for row in report["services"]] == [row["digest"] for row in built.report["services"]]
 
 
+def test_only_archives_that_changed_are_sent_again(built: Built, cowabunga: Run) -> None:
+    images = built.folder / "images"
+    before = {file.name: file.stat().st_ino for file in images.iterdir()}
+    others = built.folder / "packages"
+    others.mkdir()
+    damaged = images / "repeater.tar"
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:-1] + b"x")
+    finished = cowabunga("build-all", "--output", built.folder)
+    assert finished.returncode == 0, finished.stderr
+    after = {file.name: file.stat().st_ino for file in images.iterdir()}
+    assert {name for name in before if after[name] != before[name]} == {"repeater.tar"}
+    assert damaged.read_bytes() == content
+    assert sorted(path.name for path in built.folder.iterdir()) == ["build-report.json", "images", "packages"]
+    others.rmdir()
+
+
 @pytest.mark.usefixtures("built")
 def test_progress_says_what_is_built(cowabunga: Run, tmp_path: Path) -> None:
     finished = cowabunga("build-all", "--output", tmp_path)

@@ -18,6 +18,7 @@ from cowabunga import cluster, console, dagger, engine, gotools, store
 from cowabunga.errors import JobError, UsageError
 from cowabunga.paths import CHECKOUT, cache_home
 from cowabunga.process import run
+from cowabunga.receiving import receiving
 
 TESTS = (
     "toolchain/tests",
@@ -62,15 +63,15 @@ def build_all(output: Path, chosen: Chosen, *, verbose: bool, as_json: bool) -> 
     """
     session = dagger.prepare()
     target = output.absolute()
-    target.mkdir(parents=True, exist_ok=True)  # The CLI would make a folder that only its owner can enter.
     started = time.monotonic()
     what = " ".join(["build-all", *chosen.names])
     before = console.last_seconds(what)
     named = ", ".join(chosen.names) or "all services"
     console.note(f"building {named}" + (f", last time {before:.0f} s" if before else ""))
     locked = ["--locked"] if os.environ.get("COWABUNGA_LOCKED") == "1" else []
-    arguments = ["call", *locked, "build-all", *chosen.arguments, "export", "--path", str(target)]
-    dagger.call(session, arguments, "build-all", verbose=verbose)
+    with receiving(target, "images/*.tar") as incoming:
+        arguments = ["call", *locked, "build-all", *chosen.arguments, "export", f"--path={incoming}", "--wipe"]
+        dagger.call(session, arguments, "build-all", verbose=verbose)
     console.remember(what, time.monotonic() - started)
     report = json.loads((target / "build-report.json").read_text())
     remove_left_out(report, target)
