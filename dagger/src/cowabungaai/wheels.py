@@ -32,6 +32,8 @@ NOW = f"date +%s.%N > {BUILT_AT}"
 # Bytecode is compiled with hashes, not times, of the sources: the same bytes always, and no check at start.
 COMPILE = "python -m compileall -q --invalidation-mode unchecked-hash -s {0} -p " + SITE + " {0}"
 COMPILER = ("g++", "git", "make")
+# In which uv notes when the file of a wheel was made, where it installs one from a file.
+UV_TIMES = "*.dist-info/uv_cache.json"
 # Where sources that are compiled lie.
 UNPACKED = "/sources"
 # A source distribution of another form than .tar.gz would have been passed over.
@@ -201,6 +203,7 @@ def packages_stage(
     if compiled is not None:
         stage = stage.with_mounted_directory("/compiled", compiled)
         steps.append(f"{install} /compiled/*.whl")
+        left_out = [*left_out, UV_TIMES]
     if left_out:
         module = dag.current_module().source()
         stage = stage.with_mounted_file("/leave_out.py", module.file("src/cowabungaai/leave_out.py"))
