@@ -16,6 +16,7 @@ from harness import CPU_SERVICES, SERVICES, Built, Run, described
 
 # The time that the module gives every file: 2025-08-09.
 SOURCE_DATE_EPOCH = 1754697600
+COMPILED = [name for name in CPU_SERVICES if described(name).get("compiled")]
 FORBIDDEN_PROGRAMS = {
     "sh",
     "bash",
@@ -140,7 +141,23 @@ def test_layers_carry_the_packages_records_for_scanners(built: Built, service: s
     assert "var/lib/dpkg/status.d/libc6" in files(built.archive(service))
 
 
-@pytest.mark.parametrize("service", [name for name in CPU_SERVICES if described(name).get("compiled")])
+@pytest.mark.parametrize("service", COMPILED)
+def test_layers_name_the_compilers_of_what_was_compiled(built: Built, service: str) -> None:
+    texts = [
+        member.read().decode()
+        for layer in layers(built.archive(service))
+        for entry in layer
+        if entry.name.endswith("cowabungaai/compiled-with") and (member := layer.extractfile(entry))
+    ]
+    assert len(texts) == 1
+    records = [dict(line.split(": ", 1) for line in text.splitlines()) for text in texts[0].strip().split("\n\n")]
+    assert {"g++", "gcc-14", "binutils", "make"} <= {record["Package"] for record in records}
+    for record in records:
+        assert record.keys() == {"Package", "Version", "Architecture", "SHA256"}
+        assert re.fullmatch("[0-9a-f]{64}", record["SHA256"])
+
+
+@pytest.mark.parametrize("service", COMPILED)
 def test_no_library_names_the_folder_in_which_it_was_compiled(built: Built, service: str) -> None:
     for layer in layers(built.archive(service)):
         for entry in layer:

@@ -37,10 +37,14 @@ UV_TIMES = "*.dist-info/uv_cache.json"
 # Where sources that are compiled lie.
 UNPACKED = "/sources"
 # A source distribution of another form than .tar.gz would have been passed over.
-ALL_COMPILED = """[ "$(ls /sdists | wc -l)" = "$(ls /wheels | wc -l)" ] && exit
-echo "expected a wheel of each source distribution; got $(ls /wheels | xargs) of $(ls /sdists | xargs)" >&2
-exit 1"""
+ALL_COMPILED = """[ "$(ls /sdists | wc -l)" = "$(ls /wheels | wc -l)" ] || {
+  echo "expected a wheel of each source distribution; got $(ls /wheels | xargs) of $(ls /sdists | xargs)" >&2
+  exit 1
+}"""
 APT_LISTS = "/var/lib/apt/lists"
+DEBIAN_RECORDS = "/debian-records"
+# Where an image says which Debian packages compiled what is in it; `courier describe` reads it there.
+COMPILED_WITH = "/usr/share/cowabungaai/compiled-with"
 
 
 def builder(source: dagger.Directory, platform: dagger.Platform | None) -> dagger.Container:
@@ -68,12 +72,19 @@ def with_apt(container: dagger.Container) -> dagger.Container:
 def with_debian(container: dagger.Container, *packages: str) -> dagger.Container:
     """A container with Debian packages, which keeps nobody waiting for apt's lists once they are installed.
 
+    DEBIAN_RECORDS tells which packages came, and the digests of their archives.
+
     Args:
         container: Made from BUILD_IMAGE.
         packages: Their names.
     """
-    install = "DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends"
-    script = f"apt-get update -q\n{install} {shlex.join(packages)}"
+    install = f"apt-get install -qy --no-install-recommends {shlex.join(packages)}"
+    script = (
+        "export DEBIAN_FRONTEND=noninteractive\napt-get update -q\n"
+        f"new=$({install} --simulate | sed -n 's/^Inst \\([^ ]*\\).*/\\1/p')\n{install}\n"
+        "apt-cache show --no-all-versions $new |"
+        f" grep -E '^((Package|Version|Architecture|SHA256):|$)' > {DEBIAN_RECORDS}"
+    )
     return with_apt(container).with_exec(shell(script)).without_mount(APT_LISTS)
 
 
@@ -146,6 +157,8 @@ def compiled_wheels(
 ) -> dagger.Directory:
     """Wheels of packages that come as sources, compiled with what the service's requirements-compile.lock names.
 
+    Beside them lie the records of Debian's compilers, as `compiled-with`.
+
     Args:
         source: The root of the repository.
         spec: The service.
@@ -175,7 +188,7 @@ def compiled_wheels(
         stage.with_mounted_file("/locks/compiled.lock", text_file(entries))
         .with_exec([*download, "-r", "/locks/compiled.lock"])
         .with_exec(shell(f"{unpack}pip wheel {shlex.join(options)} --wheel-dir=/wheels {UNPACKED}/*"))
-        .with_exec(shell(ALL_COMPILED))
+        .with_exec(shell(f"{ALL_COMPILED}\nmv {DEBIAN_RECORDS} /wheels/compiled-with"))
         .directory("/wheels")
     )
 
@@ -203,6 +216,7 @@ def packages_stage(
     if compiled is not None:
         stage = stage.with_mounted_directory("/compiled", compiled)
         steps.append(f"{install} /compiled/*.whl")
+        steps.append(f"install -D -m 644 /compiled/compiled-with {TREE}{COMPILED_WITH}")
         left_out = [*left_out, UV_TIMES]
     if left_out:
         module = dag.current_module().source()

@@ -22,6 +22,9 @@ import (
 	"toolchain/courier/internal/verify"
 )
 
+// version is set when it is compiled; see build.json.
+var version = "unknown"
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:])
@@ -34,6 +37,7 @@ func run(ctx context.Context, arguments []string) int {
 	root := &cobra.Command{
 		Use:           "courier",
 		Short:         "Verifies, splits, joins and compares what CowabungaAI ships",
+		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package debian finds the Debian packages that images were made of, with the digests of the archives that they came in.
+// Package debian finds the Debian packages that images were made of, and those that compiled what is in them, with the
+// digests of the archives that they came in.
 package debian
 
 import (
@@ -23,8 +24,10 @@ import (
 
 const (
 	// records is where an image without dpkg has a file for each package, of which those that end in .md5sums are others.
-	records   = "var/lib/dpkg/status.d/"
-	maxRecord = 1 << 20
+	records = "var/lib/dpkg/status.d/"
+	// compilers has the records of the packages by which others in the same layer were compiled.
+	compilers  = "usr/share/cowabungaai/compiled-with"
+	maxRecords = 1 << 20
 )
 
 // Package is a Debian package of an image.
@@ -81,39 +84,47 @@ func readLayer(plain io.Reader, place string) (all []Package, err error) {
 		case count >= stream.MaxEntries:
 			return all, fault.New(fault.Unsafe, place, "it has more than %d entries", stream.MaxEntries)
 		}
-		name, record := strings.CutPrefix(path.Clean(header.Name), records)
-		if !record || header.Typeflag != tar.TypeReg || strings.HasSuffix(name, ".md5sums") {
+		name := path.Clean(header.Name)
+		record := strings.HasPrefix(name, records) && !strings.HasSuffix(name, ".md5sums")
+		if !record && name != compilers || header.Typeflag != tar.TypeReg {
 			continue
 		}
-		one, err := parse(reader, header.Name)
+		more, err := parse(reader, header.Name)
 		if err != nil {
 			return all, err
 		}
-		if one.SHA256 != "" {
-			all = append(all, one)
-		}
+		all = append(all, more...)
 	}
 }
 
-// parse reads a record, whose fields are lines that begin with the field's name.
-func parse(data io.Reader, place string) (Package, error) {
+// parse reads records, whose fields are lines that begin with the field's name; an empty line ends a record.
+func parse(data io.Reader, place string) (all []Package, err error) {
 	one := Package{}
+	end := func() error {
+		if one.SHA256 != "" {
+			if files.CheckDigest(one.SHA256) != nil || one.Name == "" || one.Version == "" {
+				return fault.New(fault.Corrupt, place, "it is no record of a Debian package")
+			}
+			all = append(all, one)
+		}
+		one = Package{}
+		return nil
+	}
 	fields := map[string]*string{
 		"Package": &one.Name, "Version": &one.Version, "Architecture": &one.Architecture, "SHA256": &one.SHA256,
 	}
-	lines := bufio.NewScanner(io.LimitReader(data, maxRecord))
-	lines.Buffer(nil, maxRecord)
+	lines := bufio.NewScanner(io.LimitReader(data, maxRecords))
+	lines.Buffer(nil, maxRecords)
 	for lines.Scan() {
+		if lines.Text() == "" {
+			if err := end(); err != nil {
+				return all, err
+			}
+		}
 		name, value, _ := strings.Cut(lines.Text(), ":")
 		if field := fields[name]; field != nil {
 			*field = strings.TrimSpace(value)
 		}
 	}
-	if err := lines.Err(); err != nil {
-		return one, err
-	}
-	if one.SHA256 != "" && (files.CheckDigest(one.SHA256) != nil || one.Name == "" || one.Version == "") {
-		return one, fault.New(fault.Corrupt, place, "it is no record of a Debian package")
-	}
-	return one, nil
+	return all, cmp.Or(lines.Err(), end())
 }

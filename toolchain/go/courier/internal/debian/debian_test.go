@@ -80,6 +80,17 @@ func TestPackagesOfAllLayersAreFoundOnce(t *testing.T) {
 	}
 }
 
+func TestCompilersOfALayerAreFoundAsWell(t *testing.T) {
+	gcc := "Package: gcc-14\nVersion: 14.2.0-19\nArchitecture: amd64\nSHA256: " + digest
+	zlib := "Package: zlib1g\nArchitecture: amd64\nVersion: 1:1.3+1-1\nSHA256: " + digest
+	layer := packed(t, member{compilers, gcc + "\n\n" + zlib + "\n\n"}, member{records + "zlib1g", zlib}, member{compilers + "/gcc", gcc})
+	found, err := read(t, nil, layer)
+	expected := []Package{{"gcc-14", "14.2.0-19", "amd64", digest}, {"zlib1g", "1:1.3+1-1", "amd64", digest}}
+	if err != nil || !slices.Equal(found, expected) {
+		t.Fatalf("got %v, %v", found, err)
+	}
+}
+
 func TestWhatOthersMadeAndWeightsHaveNone(t *testing.T) {
 	layer := packed(t, member{records + "zlib1g", "Package: zlib1g\nVersion: 1\n"})
 	if found, err := read(t, nil, layer); err != nil || len(found) != 0 {
@@ -97,9 +108,11 @@ func TestARecordThatIsNoneIsTold(t *testing.T) {
 		"Version: 1\nSHA256: " + digest + "\n",
 		"Package: zlib1g\nSHA256: " + digest + "\n",
 	} {
-		_, err := read(t, nil, packed(t, member{records + "zlib1g", text}))
-		if told := fault.As(err); told == nil || told.Place != records+"zlib1g" {
-			t.Errorf("%q: got %v", text, err)
+		for _, place := range []string{records + "zlib1g", compilers} {
+			_, err := read(t, nil, packed(t, member{place, text}))
+			if told := fault.As(err); told == nil || told.Place != place {
+				t.Errorf("%s: %q: got %v", place, text, err)
+			}
 		}
 	}
 }
