@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -197,6 +198,14 @@ def test_every_change_of_a_release_is_told(
     found, printed = release.verify()
     assert found == code, printed
     assert told in printed
+
+
+def test_a_package_that_differs_is_not_counted_among_the_files(release: Release) -> None:
+    flip_package(release)
+    _, printed = release.verify()
+    counted = re.search(r"(\d+) of (\d+) files", printed)
+    assert counted, printed
+    assert int(counted[1]) == int(counted[2]) - 1
 
 
 def test_another_key_passes_no_signature(release: Release, tmp_path: Path) -> None:

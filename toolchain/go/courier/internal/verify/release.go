@@ -93,7 +93,7 @@ func (j *job) release(ctx context.Context, place string, folder *stream.Folder) 
 		result.Add("checksums", "", fault.New(fault.Changed, Checksums, "not compared with the files, since it is not what was signed"))
 		return result, nil
 	}
-	result.Add("checksums", fmt.Sprintf("%d files", len(lines)), compareSums(lines, found, broken)...)
+	result.Add("checksums", counted(lines, found), compareSums(lines, found, broken)...)
 	return result, nil
 }
 
@@ -149,6 +149,20 @@ func parseSums(text []byte) (map[string]string, *fault.Fault) {
 		return nil, fault.New(fault.Corrupt, Checksums, "it is not readable: %v", err)
 	}
 	return lines, nil
+}
+
+// counted says how many files are as listed, since compareSums may be silent about the others.
+func counted(lines, found map[string]string) string {
+	same := 0
+	for name, digest := range lines {
+		if found[name] == digest {
+			same++
+		}
+	}
+	if same == len(lines) {
+		return fmt.Sprintf("%d files", same)
+	}
+	return fmt.Sprintf("%d of %d files", same, len(lines))
 }
 
 // compareSums leaves out what is told of in more detail already, since it is broken in itself.
