@@ -126,5 +126,6 @@ func parse(data io.Reader, place string) (all []Package, err error) {
 			*field = strings.TrimSpace(value)
 		}
 	}
-	return all, cmp.Or(lines.Err(), end())
+	err = cmp.Or(lines.Err(), end())
+	return all, err
 }
