@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from airgap import charts, images, network, pods, unpack
+from airgap import charts, images, network, pods, prove, unpack
 from airgap.tools import ProofError
 
 CONTAINER: dict[str, Any] = {
@@ -156,6 +156,31 @@ def test_what_looks_for_a_way_out_is_no_proof(changed: dict[str, Any], message: 
     network.check([one])
     with pytest.raises(ProofError, match=message):
         network.check([{**one, "namespace": "node"}, {**one, **changed}])
+
+
+GATEWAY = {
+    "kind": "Service",
+    "metadata": {"name": "gateway"},
+    "spec": {"ports": [{"name": "http", "port": 8080}]},
+}
+ROUTES = {"kind": "ConfigMap", "data": {"models.yaml": '{"models": [], "backends": {}}'}}
+KEY = {"kind": "Secret", "data": {"admin-key": "a2V5"}}
+
+
+@pytest.mark.parametrize(
+    ("documents", "message"),
+    [
+        ([], "brings no gateway"),
+        ([GATEWAY, ROUTES, KEY], "brings no backend"),
+    ],
+)
+def test_a_bundle_of_which_nothing_can_be_asked_is_no_proof(
+    tmp_path: Path, documents: list[dict[str, Any]], message: str
+) -> None:
+    node = pods.Node(tmp_path, documents)
+    node.hosts["gateway"] = "10.77.0.2"
+    with pytest.raises(ProofError, match=message):
+        prove.Proof()._ask(node, tmp_path, tmp_path, [])
 
 
 def test_images_are_pulled_from_this_node() -> None:

@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import dagger
 import gql
 import pytest
 from dagger._exceptions import QueryErrorValue
 from test_catalog import spec
 
+from cowabungaai import check_room
 from cowabungaai.catalog import ImageBudget
 from cowabungaai.errors import CannotBuildError
 from cowabungaai.here import naming_what_lacks
@@ -53,3 +58,16 @@ def test_other_failures_stay_what_they_are(line: str) -> None:
 def test_a_full_disk_leaves_out_no_service_that_takes_little_of_it() -> None:
     with pytest.raises(dagger.ExecError), naming_what_lacks(spec("small"), "cpu"):
         raise ended("No space left on device")
+
+
+def test_a_disk_without_room_is_told_in_words_that_are_a_lack() -> None:
+    command = [sys.executable, check_room.__file__, "900000000000"]
+    asked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert asked.returncode == 1
+    assert "takes 900000000 GB" in asked.stderr
+    with pytest.raises(CannotBuildError), naming_what_lacks(LARGE, "gpu"):
+        raise ended(asked.stderr)
+
+
+def test_a_disk_with_room_is_enough(tmp_path: Path) -> None:
+    assert check_room.lacking(tmp_path, 0) is None

@@ -239,6 +239,38 @@ def test_a_report_of_publish_sets_the_image_in_all_registries() -> None:
     assert changed == pod.format(TARGET, f"cowabungaai/api:0.2.0@{NEW}")
 
 
+def test_a_digest_alone_tells_no_flavor_and_is_left_alone() -> None:
+    cpu = Update(API, ImageReference(API, "0.2.0", NEW), "cpu")
+    text = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - image: {}\n  - image: {}\n"
+    outcome = run(text.format(f"{API}@{OLD}", API), cpu)
+    assert outcome.changed["a.yaml"] == text.format(f"{API}@{OLD}", TARGET), "latest is of the flavor cpu"
+    assert outcome.unreadable == [
+        f"a.yaml:5: {API} has no tag, which tells cpu from gpu, left as it is; --image sets it"
+    ]
+    kustomization = f"images:\n- name: api\n  newName: {API}\n  digest: {OLD}\n"
+    outcome = run(kustomization, cpu, path="kustomization.yaml")
+    assert not outcome.changed
+    assert len(outcome.unreadable) == 1
+
+
+@pytest.mark.parametrize("flavor", ["cpu", "gpu"])
+def test_a_service_of_one_flavor_needs_no_tag(flavor: str) -> None:
+    place = Place(
+        registry="ghcr",
+        reference=f"{API}@{NEW}",
+        tagged=TARGET,
+        tags=["0.2.0"],
+        bytes_sent=1,
+        requests=1,
+        failed=0,
+        seconds=1,
+    )
+    image = PublishedImage(service="api", flavor=flavor, version="0.2.0", digest=NEW, gates=[], places=[place])
+    updates = from_report(PublishReport(sha=None, release=True, seconds=1, images=[image]), ["api"])
+    pod = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - image: {}\n"
+    assert updated(pod.format(f"{API}@{OLD}"), *updates) == pod.format(TARGET)
+
+
 @pytest.mark.parametrize("text", ["", "api", "api=", f"{API}:0.2.0", f"a:1={TARGET}", "=x", f"api={API}@sha256:12"])
 def test_an_argument_that_names_no_digest_is_refused(text: str) -> None:
     with pytest.raises(ManifestError, match="expected NAME=REPOSITORY"):

@@ -119,6 +119,14 @@ def test_a_version_with_a_local_part_makes_a_tag() -> None:
         tags_of("1 0", "cpu", None, release=True)
 
 
+def test_bundles_lie_where_each_registry_can_have_them() -> None:
+    assert {registry.name: registry.of_bundles().address for registry in known()} == {
+        "ghcr": "ghcr.io/awdemos/cowabungaai/bundles",
+        "dockerhub": "docker.io/cowabungaai",
+        "gitlab": "registry.gitlab.com/cowabungaai/bundles",
+    }
+
+
 @pytest.mark.parametrize("sha", ["main", "ABCDEF0", "012345", SHA + "0", "0123456 "])
 def test_a_commit_is_hexadecimal(sha: str) -> None:
     with pytest.raises(PublishError, match="--sha: expected 7 to 40"):

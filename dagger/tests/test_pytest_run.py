@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 
+import dagger
 import pytest
 
-from cowabungaai.pytest_run import began_since, summarize
+from cowabungaai.errors import PipelineError, StepError, TestFailureError
+from cowabungaai.pytest_run import Ran, TestSummary, began_since, ended_well, summarize
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -16,6 +18,36 @@ def junit(**attributes: object) -> str:
     words = {"tests": 12, "failures": 1, "errors": 2, "skipped": 3, "time": 1.25, **attributes}
     inside = " ".join(f'{name}="{value}"' for name, value in words.items())
     return f"<testsuites><testsuite {inside}></testsuite></testsuites>"
+
+
+def ran(name: str, *, failures: int = 0) -> Ran:
+    summary = TestSummary(name=name, passed=not failures, tests=3, failures=failures, skipped=0, seconds=1)
+    return Ran(summary, object.__new__(dagger.Directory), f"the end of {name}")
+
+
+def test_what_did_not_run_hides_no_failed_tests() -> None:
+    ended: dict[str, Ran | PipelineError] = {
+        "api": ran("api", failures=2),
+        "sdk": ran("sdk"),
+        "whisper": StepError("test whisper: no wheel"),
+    }
+    for exit_code in (0, 1):
+        with pytest.raises(TestFailureError) as told:
+            ended_well(ended, "tests failed", exit_code=exit_code)
+        assert str(told.value).splitlines() == [
+            "tests failed:",
+            "api: 2 of 3 tests failed:",
+            "the end of api",
+            "test whisper: no wheel",
+        ]
+
+
+def test_failed_tests_are_no_error_where_only_their_report_is_wanted() -> None:
+    ended = {"api": ran("api", failures=2), "sdk": ran("sdk")}
+    assert ended_well(ended, "tests failed", exit_code=0) == ended
+    with pytest.raises(TestFailureError, match="api: 2 of 3 tests failed"):
+        ended_well(ended, "tests failed")
+    assert ended_well({"sdk": ended["sdk"]}, "tests failed") == {"sdk": ended["sdk"]}
 
 
 def test_failed_fixtures_are_failures() -> None:

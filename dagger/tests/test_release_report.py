@@ -222,6 +222,27 @@ def test_results_of_two_runs_are_refused(results: Path, write: Write) -> None:
         collect(results)
 
 
+def test_a_test_run_that_failed_is_not_hidden_by_another(results: Path, write: Write) -> None:
+    write("again/summary.json", suite("api", passed=False, failures=1))
+    with pytest.raises(ReleaseError, match="there are two runs of the unit tests of api that differ"):
+        collect(results)
+
+
+def test_what_a_machine_could_not_build_makes_it_incomplete(results: Path, write: Write) -> None:
+    reason = "api (cpu) cannot be built here: no wheel"
+    left_out = {"service": "api", "flavor": "cpu", "file": "api.tar", "reason": reason, "lacking": True}
+    rows = [built(name) for name in SERVICES if name != "api"]
+    write("dist/build-report.json", {"seconds": 30.0, "services": rows, "left_out": [left_out]})
+    made = report(results)
+    assert (made.state, made.problems) == ("incomplete", [f"api was not built: {reason}"])
+
+
+def test_results_of_other_sources_are_refused(results: Path, write: Write) -> None:
+    write("dist/build-report.json", {"seconds": 30.0, "services": [built("old")]})
+    with pytest.raises(ReleaseError, match="of other sources than these, which have no old"):
+        report(results)
+
+
 def test_the_page_shows_every_service_stage_and_problem_and_needs_no_network(results: Path, write: Write) -> None:
     write("published.json", published("api"))
     write("scan/summary.json", scan(target("api", passed=False, found={"HIGH": 2}), target("repeater")))

@@ -33,9 +33,10 @@ def test_each_image_is_scanned_once_by_its_digest() -> None:
     elsewhere = {**PLACE, "reference": "docker.io/a/api@sha256:1"}
     gpu = {**IMAGE, "flavor": "gpu", "places": [{**PLACE, "reference": "ghcr.io/a/api@sha256:2"}]}
     text = report({**IMAGE, "places": [PLACE, elsewhere]}, gpu)
-    assert parse_report(text, "published.json").digests() == {
-        "api": "ghcr.io/a/api@sha256:1",
-        "api-gpu": "ghcr.io/a/api@sha256:2",
+    found = parse_report(text, "published.json").by_name()
+    assert {name: (image.service, image.places[0].reference) for name, image in found.items()} == {
+        "api": ("api", "ghcr.io/a/api@sha256:1"),
+        "api-gpu": ("api", "ghcr.io/a/api@sha256:2"),
     }
 
 

@@ -107,6 +107,16 @@ def test_an_entry_accepts_no_more_than_it_says(narrowed: dict[str, Any], accepts
     assert (left(narrowed) != set(ALL)) is accepts
 
 
+def test_an_entry_for_a_service_is_one_for_all_its_flavors() -> None:
+    report = parse_report(json.dumps(REPORT), "repeater-gpu")
+    entry = entries({"services": ["repeater"]})
+    outcome = ignores.apply(report, "repeater-gpu", entry, TODAY, service="repeater")
+    assert (outcome.target, [one.finding.id for one in outcome.ignored]) == ("repeater-gpu", ["CVE-2026-0001"])
+    unused = entries({"services": ["repeater"], "packages": ["libc6"]})
+    outcome = ignores.apply(report, "repeater-gpu", unused, TODAY, service="repeater")
+    assert len(ignores.idle(unused, [outcome], everything=False)) == 1
+
+
 def test_an_entry_holds_through_its_last_day() -> None:
     report = parse_report(json.dumps(REPORT), "repeater")
     accepted = entries({})

@@ -15,8 +15,9 @@ import pytest
 from cowabungaai import ignores, scan, scan_charts, scan_page, scan_summary
 from cowabungaai.errors import ScanError
 from cowabungaai.findings import parse_severities
+from cowabungaai.report import LeftOut
 from cowabungaai.scan_charts import Chart
-from cowabungaai.scan_summary import LeftOut, Scanned
+from cowabungaai.scan_summary import Scanned
 from cowabungaai.trivy_report import Report, parse_report
 
 UPDATED = datetime(2026, 11, 25, 6, tzinfo=UTC)

@@ -153,16 +153,26 @@ def test_all_services_are_in_all_registries(
 
 
 @pytest.mark.slow
-def test_a_bundle_is_sent_as_it_is(dagger: Run, registry: Registry, tmp_path: Path) -> None:
+def test_a_bundle_is_sent_as_it_is(
+    dagger: Run, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bundle = exported(dagger, tmp_path, "bundle", "--name=dev", "--version=1.2.3")
-    places = to(registry.port, "one", "two")
-    sent = dagger("call", "publish-bundle", "--bundle", bundle, *places)
+    with closed(registry) as proxy:
+        account = ("--address", f"local:{proxy.port}", "--username", USER, "--secret", "env:REGISTRY_PASSWORD")
+        sending: list[str | Path] = ["publish-bundle", "--bundle", bundle, *to(proxy.port, "one", "two")]
+        by = ["call", "with-registry-auth", *account, *sending]
+        monkeypatch.setenv("REGISTRY_PASSWORD", "another-word")
+        assert "it refuses the credentials" in failing(dagger, *by)
+        assert registry.repositories() == []
+        monkeypatch.setenv("REGISTRY_PASSWORD", PASSWORD)
+        sent = dagger(*by)
     assert sent.returncode == 0, sent.stderr
+    assert PASSWORD not in sent.stdout + sent.stderr
     found = registry.tags()
     assert set(found) == {f"{prefix}/bundles/cowabungaai-dev:1.2.3" for prefix in ("one", "two")}
     assert len(set(found.values())) == 1
-    assert all(f"local:{registry.port}/{tag}@{digest}" in sent.stdout for tag, digest in found.items())
-    wrong = failing(dagger, "call", "publish-bundle", "--bundle", CHECKOUT / "README.md", *places)
+    assert all(f"local:{proxy.port}/{tag}@{digest}" in sent.stdout for tag, digest in found.items())
+    wrong = failing(dagger, "call", "publish-bundle", "--bundle", CHECKOUT / "README.md", *to(registry.port))
     assert "README.md: expected a bundle" in wrong
 
 
@@ -173,6 +183,15 @@ def failing(dagger: Run, *call: str | Path) -> str:
     assert PASSWORD not in finished.stdout + finished.stderr
     said: str = finished.stderr
     return said
+
+
+def test_a_tag_that_is_not_the_version_of_the_sources_is_refused(dagger: Run) -> None:
+    right = dagger("call", "check-tag", "--tag", "v0.1.0")
+    assert right.stdout.strip() == "0.1.0", right.stderr
+    for tag in ("v0.1.0-rc.1", "0.1.0", "v9.9.9"):
+        assert f"--tag: expected v0.1.0, the gateway's version in its pyproject.toml, got '{tag}'" in failing(
+            dagger, "call", "check-tag", "--tag", tag
+        )
 
 
 def test_what_is_critical_keeps_an_image_back_in_any_case(dagger: Run, registry: Registry) -> None:

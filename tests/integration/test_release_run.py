@@ -86,6 +86,26 @@ def test_a_link_among_the_attachments_is_told_before_anything_is_done(dagger: Ru
     assert "--attachments: expected files and folders, got ./report" in finished.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--sha", "0123456"), "--sha: expected all 40 digits of a commit"),
+        (("--services", "whisper"), "a release is asked before it leaves, for which it needs the gateway, api"),
+        (("--services", "api"), "and a service that serves models"),
+        (("--services", "repeater,api", "--bundle", "dev"), "ended with exit code"),
+    ],
+)
+def test_what_would_fail_in_the_end_is_told_in_the_beginning(
+    dagger: Run, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    (tmp_path / "key").write_text("no key")
+    call = ("call", "release", "--key", f"file:{tmp_path}/key", "--db", CHECKOUT / "README.md", *options)
+    finished = dagger(*call, "export", "--path", tmp_path / "dist")
+    assert finished.returncode != 0
+    assert message in finished.stderr
+    assert "release build" not in finished.stderr
+
+
 def test_one_flipped_bit_is_found(released: Released, tmp_path: Path) -> None:
     (tmp_path / "bundles").mkdir()
     shutil.copytree(released.folder / "provenance", tmp_path / "provenance")

@@ -140,9 +140,10 @@ class Proof:
             raise ProofError(f"the bundle brings images that no pod uses: {', '.join(idle)}")
 
     def _ask(self, node: Node, suite: Path, out: Path, exact: list[str]) -> None:
-        gateway = next(
-            one for one in by_kind(node.documents, "Service") if one["spec"]["ports"][0]["name"] == GATEWAY_PORT
-        )
+        services = by_kind(node.documents, "Service")
+        gateway = next((one for one in services if one["spec"]["ports"][0]["name"] == GATEWAY_PORT), None)
+        if gateway is None:
+            raise ProofError("the bundle brings no gateway: nothing of it can be asked")
         port = gateway["spec"]["ports"][0]["port"]
         url = f"http://{node.hosts[gateway['metadata']['name']]}:{port}"
         key = admin_key(node)
@@ -150,6 +151,8 @@ class Proof:
             one["data"]["models.yaml"] for one in by_kind(node.documents, "ConfigMap") if "models.yaml" in one["data"]
         )
         backends = list(json.loads(config)["backends"])
+        if not backends:
+            raise ProofError("the bundle brings no backend: there is no model to ask")
 
         def check() -> None:
             for one in node.started:
@@ -162,6 +165,8 @@ class Proof:
             self.step(f"the official client asks {backend}")
             ran = conformance(suite, f"{url}/openai/v1", key, backend, out / backend, exact=backend in exact)
             self.told["suites"].append(as_dict(ran))
+            if ran.tests <= ran.skipped:
+                raise ProofError(f"no test of the suite was for {backend}; see its pytest.txt")
             print(
                 f"            {ran.tests} tests, {ran.failures} failed, {ran.skipped} skipped, {ran.seconds} s",
                 flush=True,

@@ -132,7 +132,7 @@ def routes(packages: Sequence[PackageReport], catalog: Catalog) -> tuple[list[di
     backends: dict[str, Any] = {}
     for package in packages:
         spec = catalog.get(package.service)
-        if spec.kind == "gateway":
+        if not spec.is_backend:
             continue
         backends[spec.name] = {"dns": f"grpc://{PREFIX}{spec.name}:{spec.port}"}
         served = {"backend_model": package.model.id} if package.model else {}

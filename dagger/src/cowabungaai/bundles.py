@@ -8,7 +8,7 @@ import json
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import dagger
 import yaml
@@ -19,8 +19,8 @@ from cowabungaai.bundle_definition import DEFINITION, FOLDER, PACKAGES, VARIANTS
 from cowabungaai.errors import BuildError, PublishError
 from cowabungaai.images import version_of
 from cowabungaai.packages import Packaged, Wanted, gpu_values, zarf_package
-from cowabungaai.publish import Targets
-from cowabungaai.registries import BOUND_HOST
+from cowabungaai.publish import Targets, check_targets
+from cowabungaai.registries import BOUND_HOST, DOCKER_HUB
 from cowabungaai.sources import Project
 from cowabungaai.stack import gateway_of
 from cowabungaai.steps import for_each
@@ -29,6 +29,7 @@ from cowabungaai.weights import brought_for
 from cowabungaai.wheels import BUILD_IMAGE
 
 DOCKER_CONFIG = "/run/docker"
+DOCKER_HUB_KEY = "https://index.docker.io/v1/"
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,24 @@ async def chosen(project: Project, name: str, variant: str, version: str, only: 
         raise BuildError(f"bundle {name!r} ({variant}) has no service {missing[0]!r}; it has: {', '.join(services)}")
     version = version or await version_of(project.source, gateway_of(project).name)
     return Bundle(name, variant, version, tuple(service for service in services if not only or service in only))
+
+
+def check_provable(project: Project, bundle: Bundle) -> None:
+    """Refuse, before hours of work, a bundle of which `airgap-proof` could ask nothing.
+
+    Args:
+        project: Sources and catalog.
+        bundle: Which.
+
+    Raises:
+        BuildError: It has no gateway, or no backend.
+    """
+    specs = [project.catalog.get(service) for service in bundle.services]
+    if gateway_of(project) not in specs or not any(spec.is_backend for spec in specs):
+        raise BuildError(
+            f"bundle {bundle.name!r} of {', '.join(bundle.services)}: a release is asked before it leaves, for which "
+            f"it needs the gateway, {gateway_of(project).name}, and a service that serves models"
+        )
 
 
 async def packages_of(
@@ -155,7 +174,8 @@ async def publish(source: dagger.Directory, bundle: dagger.File, targets: Target
         Where it is, by digest.
 
     Raises:
-        PublishError: It is no bundle, or a registry did not take it; the message tells which, and where it is.
+        PublishError: It is no bundle; a registry refuses the credentials, and nothing is sent; or one did not take it:
+            the message tells which, and where it is.
     """
     name = await bundle.name()
     # uds knows a bundle by its name.
@@ -179,15 +199,18 @@ async def publish(source: dagger.Directory, bundle: dagger.File, targets: Target
     metadata = yaml.safe_load(told)["metadata"]
     done: list[str] = []
     failed: list[str] = []
+    targets = replace(targets, registries=tuple(registry.of_bundles() for registry in targets.registries))
+    await check_targets(source, targets, [metadata["name"]])
     for registry in targets.registries:
-        repository = f"{registry.address}/bundles"
+        repository = registry.address
         plain = ["--insecure"] if registry.plain_http else []
         try:
             sent = container.with_exec(["uds", "publish", path, f"oci://{repository}", "--no-progress", *plain])
             reference = f"{repository}/{metadata['name']}:{metadata['version']}"
             digest = await sent.with_exec(["zarf", "tools", "registry", "digest", *plain, reference]).stdout()
-        except dagger.ExecError as error:
-            failed.append(f"{registry.name}: {error.stderr.strip() or error}")
+        except dagger.QueryError as error:
+            said = error.stderr.strip() if isinstance(error, dagger.ExecError) else ""
+            failed.append(f"{registry.name}: {said or error}")
         else:
             done.append(f"{reference}@{digest.strip()}")
     if failed:
@@ -196,7 +219,10 @@ async def publish(source: dagger.Directory, bundle: dagger.File, targets: Target
 
 
 async def _docker_config(targets: Targets) -> dagger.Secret:
-    """Credentials as uds and zarf read them."""
-    accounts = {one.host: f"{one.username}:{await one.secret.plaintext()}" for one in targets.credentials}
-    entries = {host: {"auth": base64.b64encode(account.encode()).decode()} for host, account in accounts.items()}
+    """Credentials as uds and zarf read them; to both, Docker Hub's are those of its first address."""
+    entries = {}
+    for one in targets.credentials:
+        account = f"{one.username}:{await one.secret.plaintext()}"
+        key = DOCKER_HUB_KEY if one.host == DOCKER_HUB else one.host
+        entries[key] = {"auth": base64.b64encode(account.encode()).decode()}
     return dag.set_secret(f"docker-config-{secrets.token_hex(4)}", json.dumps({"auths": entries}))

@@ -14,6 +14,7 @@ from cowabungaai.errors import CatalogError
 from cowabungaai.yaml_files import line_of
 
 Kind = Literal["sdk", "gateway", "chat", "completion", "embeddings", "audio", "health"]
+NOT_BACKENDS: tuple[Kind, ...] = ("sdk", "gateway", "health")
 Flavor = Literal["cpu", "gpu"]
 NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 CPU = r"^[0-9]+(\.[0-9]+)?m?$"
@@ -140,6 +141,11 @@ class ServiceSpec(_Strict):
     echoes: bool = Field(default=False, description="whether it answers with what it is asked, as tests then expect")
     image: ImageBudget
     resources: ResourceBounds
+
+    @property
+    def is_backend(self) -> bool:
+        """Whether it serves models, to which the gateway sends what it is asked."""
+        return self.kind not in NOT_BACKENDS
 
 
 class Catalog:

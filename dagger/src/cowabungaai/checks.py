@@ -11,17 +11,17 @@ from dagger import dag
 
 from cowabungaai import pytest_run
 from cowabungaai.catalog import ServiceSpec
-from cowabungaai.here import check_room
 from cowabungaai.images import USER, BuiltImage, build, build_with
 from cowabungaai.models import default_model
-from cowabungaai.pytest_run import REPORT, Ran, arguments
+from cowabungaai.pytest_run import REPORT, Ran, arguments, ended_well, joined
 from cowabungaai.sources import Project
-from cowabungaai.steps import for_each
+from cowabungaai.steps import outcomes
 from cowabungaai.wheels import (
     BUILD_IMAGE,
     GPU_LOCK,
     LOCK,
     PLACED,
+    SITE,
     code_stage,
     downloaded,
     packages_stage,
@@ -53,7 +53,6 @@ async def run_tests(project: Project, name: str, flavor: str | None = None) -> R
         CannotBuildError: The engine's disk has no room for the image.
     """
     spec = project.catalog.get(name) if flavor is None else project.catalog.check_flavor(name, flavor)
-    await check_room(spec, flavor or "cpu")
     if flavor is None and "cpu" not in spec.flavors:
         return await run_in(project, await build_with(project, spec, LOCK, "tested"))
     return await run_in(project, await build(project, name, flavor or "cpu"))
@@ -110,16 +109,21 @@ async def read_wheels(project: Project, spec: ServiceSpec) -> dagger.Directory:
     return downloaded(text_file(entries))
 
 
-async def run_all(project: Project, names: Sequence[str]) -> dict[str, Ran]:
-    """What the unit tests of services found, by their names; failures are in it, too.
+async def run_all(project: Project, names: Sequence[str], exit_code: int = 1) -> dagger.Directory:
+    """The reports of services' unit tests, a folder for each, and summary.json.
 
     Args:
         project: Sources and catalog.
         names: Of the services.
+        exit_code: 0 if failed tests are no error, but only told in the report.
+
+    Raises:
+        TestFailureError: Tests of one or more services failed, or did not run; it tells of each.
     """
 
     async def one(name: str) -> Ran:
         return await run_tests(project, name)
 
     # Tests of engines use two processors each, and tests of time need them.
-    return await for_each("test", names, one, max(1, (os.cpu_count() or 1) // 2))
+    ended = await outcomes("test", names, one, max(1, (os.cpu_count() or 1) // 2))
+    return joined(ended_well(ended, f"unit tests failed in the services' images ({SITE})", exit_code=exit_code))

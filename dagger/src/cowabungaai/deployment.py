@@ -14,6 +14,7 @@ import dagger
 from dagger import dag
 
 from cowabungaai import manifests
+from cowabungaai.catalog import Catalog
 from cowabungaai.errors import ManifestError
 from cowabungaai.manifests import Outcome, Update
 from cowabungaai.published import parse_report
@@ -48,12 +49,15 @@ async def git_tree(
     return (repository.ref(ref) if ref else repository.head()).tree(discard_git_dir=True)
 
 
-async def read_updates(images: dagger.File | None, arguments: Sequence[str]) -> tuple[list[Update], list[Update]]:
+async def read_updates(
+    images: dagger.File | None, arguments: Sequence[str], catalog: Catalog
+) -> tuple[list[Update], list[Update]]:
     """What to set: updates of the command line, which come first, and those of a report.
 
     Args:
         images: published.json, as publish leaves it.
         arguments: Each as NAME=REFERENCE.
+        catalog: Tells which services have one flavor alone.
 
     Raises:
         ManifestError: There is nothing to set, or an argument is not written as expected.
@@ -62,7 +66,8 @@ async def read_updates(images: dagger.File | None, arguments: Sequence[str]) -> 
     explicit = [manifests.from_argument(text) for text in arguments]
     reported: list[Update] = []
     if images is not None:
-        reported = manifests.from_report(parse_report(await images.contents(), await images.name()))
+        single = [spec.name for spec in catalog if len(spec.flavors) == 1]
+        reported = manifests.from_report(parse_report(await images.contents(), await images.name()), single)
     manifests.check_updates([*explicit, *reported])
     return explicit, reported
 

@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict
 from cowabungaai import checks, images, scan_run
 from cowabungaai.archives import facts_of
 from cowabungaai.errors import PipelineError, PublishError
-from cowabungaai.here import check_room
 from cowabungaai.report import archive_name
 from cowabungaai.sources import Project
 from cowabungaai.steps import outcomes
@@ -115,7 +114,6 @@ async def candidate_of(project: Project, service: str, flavor: str) -> Candidate
     Raises:
         PipelineError: It could not be built.
     """
-    await check_room(project.catalog.check_flavor(service, flavor), flavor)
     image = await images.build(project, service, flavor)
     archive = await images.archive(project, image)
     facts = await facts_of(archive, archive_name(service, flavor))

@@ -59,17 +59,17 @@ class Entry:
     where: str
     accepted: Accepted
 
-    def covers(self, finding: Finding, target: str) -> bool:
+    def covers(self, finding: Finding, service: str) -> bool:
         """Whether it speaks of a finding.
 
         Args:
             finding: It.
-            target: The service in whose image it is, or `source`.
+            service: In whose image it is, or `source`.
         """
         accepted = self.accepted
         return (
             accepted.id in (finding.id, *finding.other_ids)
-            and (not accepted.services or target in accepted.services)
+            and (not accepted.services or service in accepted.services)
             and (not accepted.packages or finding.package in accepted.packages)
             and (not accepted.paths or any(fnmatchcase(finding.path, pattern) for pattern in accepted.paths))
         )
@@ -92,13 +92,15 @@ class Outcome:
     """What was found in a target.
 
     Attributes:
-        target: The service, or `source`.
+        target: What the reports are named after: the service, with its flavor where that is not cpu, or `source`.
+        service: The service, or `source`.
         report: Trivy's report, in which what is accepted is marked as such.
         findings: What is not accepted, the worst first.
         ignored: What is.
     """
 
     target: str
+    service: str
     report: Report
     findings: tuple[Finding, ...]
     ignored: tuple[Ignored, ...]
@@ -122,15 +124,17 @@ def parse(text: str, file: str) -> list[Entry]:
     ]
 
 
-def apply(report: Report, target: str, entries: Sequence[Entry], today: date) -> Outcome:
+def apply(report: Report, target: str, entries: Sequence[Entry], today: date, *, service: str | None = None) -> Outcome:
     """Take away what is accepted; entries that have expired count for nothing.
 
     Args:
         report: Trivy's.
-        target: The service that was scanned, or `source`.
+        target: What was scanned, as Outcome has it.
         entries: Of the ignore file.
         today: In UTC.
+        service: The service whose image it is, where that is not the target's name.
     """
+    service = service or target
     valid = [entry for entry in entries if not entry.expired(today)]
     left: list[Finding] = []
     ignored: list[Ignored] = []
@@ -142,7 +146,7 @@ def apply(report: Report, target: str, entries: Sequence[Entry], today: date) ->
             kept = []
             for item in getattr(result, field):
                 finding = reader(item, result)
-                entry = next((one for one in valid if one.covers(finding, target)), None)
+                entry = next((one for one in valid if one.covers(finding, service)), None)
                 if entry is None:
                     kept.append(item)
                     left.append(finding)
@@ -154,6 +158,7 @@ def apply(report: Report, target: str, entries: Sequence[Entry], today: date) ->
         results.append(result.model_copy(update={**changes, "modified": marked}) if changes else result)
     return Outcome(
         target,
+        service,
         report.model_copy(update={"results": results}),
         tuple(sorted(left, key=lambda finding: finding.order)),
         tuple(sorted(ignored, key=lambda one: one.finding.order)),
@@ -189,7 +194,7 @@ def idle(entries: Iterable[Entry], outcomes: Sequence[Outcome], *, everything: b
         outcomes: Of all that was scanned.
         everything: Whether that is all that an entry without services speaks of.
     """
-    targets = {outcome.target for outcome in outcomes}
+    targets = {outcome.service for outcome in outcomes}
     used = {one.entry.where for outcome in outcomes for one in outcome.ignored}
     return [
         f"{entry.where}: {entry.accepted.id}: nothing of it was found in {', '.join(sorted(targets))}"

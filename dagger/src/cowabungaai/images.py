@@ -15,6 +15,7 @@ from dagger import dag
 from cowabungaai.archives import Layer, image_archive
 from cowabungaai.catalog import ServiceSpec
 from cowabungaai.errors import BuildError
+from cowabungaai.here import naming_what_lacks
 from cowabungaai.sources import Project
 from cowabungaai.wheels import (
     BUILD_IMAGE,
@@ -103,6 +104,7 @@ async def build(
 
     Raises:
         CatalogError: There is no such service or flavor.
+        CannotBuildError: As build_with.
     """
     spec = project.catalog.check_flavor(name, flavor)
     version = tag_of(await version_of(project.source, name), flavor, hardened=bool(base))
@@ -127,9 +129,15 @@ async def build_with(
         tag: Of the image's name.
         platform: Such as linux/amd64; the engine's own where None.
         base: Image to build on in place of Debian's packages.
+
+    Raises:
+        CannotBuildError: The engine's disk has no room for an image of the gpu flavor, or the mirror lacks a wheel.
     """
     code = code_stage(project.source, project.catalog.dependencies(spec.name), platform)
     dependencies = await dependencies_stages(project.source, spec, platform, lock=lock)
+    if lock == GPU_LOCK and spec.image.room_mb:
+        with naming_what_lacks(spec, "gpu"):
+            await dependencies[0].sync()
     runtime = await runtime_stage(project, spec, platform)
     if base:
         given = dag.container(platform=platform).from_(base)

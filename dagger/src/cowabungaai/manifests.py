@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -29,19 +29,21 @@ class Update:
     Attributes:
         name: The repository that they name now, with its registry.
         target: What they shall name; has a digest.
-        flavor: Where cpu or gpu, it is only for images whose tag ends in -gpu, or does not; None is for all.
+        flavor: Where cpu or gpu, it is only for images whose tag does not end in -gpu, or does; None is for all.
     """
 
     name: str
     target: ImageReference
     flavor: str | None = None
 
-    def fits(self, repository: str, tag: str | None) -> bool:
-        """Whether it is for an image, named by its repository and tag."""
+    def names(self, repository: str) -> bool:
+        """Whether it is for images of a repository."""
         # What has been moved to another repository stays up to date.
-        if full_name(repository) not in (self.name, full_name(self.target.repository)):
-            return False
-        return self.flavor is None or self.flavor == ("gpu" if (tag or "").endswith(GPU_SUFFIX) else "cpu")
+        return full_name(repository) in (self.name, full_name(self.target.repository))
+
+    def fits(self, tag: str) -> bool:
+        """Whether it is for the flavor that a tag tells."""
+        return self.flavor is None or self.flavor == ("gpu" if tag.endswith(GPU_SUFFIX) else "cpu")
 
 
 @dataclass
@@ -51,7 +53,7 @@ class Outcome:
     Attributes:
         changed: Path to new content.
         told: A line for each image that was changed: file, line, from what to what.
-        unreadable: A line for each file that names one of the images but could not be read.
+        unreadable: A line for each file that names one of the images but could not be read, or place that is not clear.
         used: Updates whose images were found, changed or not.
     """
 
@@ -61,13 +63,18 @@ class Outcome:
     used: list[Update] = field(default_factory=list)
 
 
-def from_report(report: PublishReport) -> list[Update]:
+def from_report(report: PublishReport, of_one_flavor: Collection[str] = ()) -> list[Update]:
     """Updates to what was published.
 
     Args:
         report: Of a run of publish.
+        of_one_flavor: Services that have no other flavor, so that every image of theirs is meant.
     """
-    found = [(image.flavor, parse_reference(place.tagged)) for image in report.images for place in image.places]
+    found = [
+        (None if image.service in of_one_flavor else image.flavor, parse_reference(place.tagged))
+        for image in report.images
+        for place in image.places
+    ]
     return [Update(full_name(target.repository), target, flavor) for flavor, target in found if target is not None]
 
 
@@ -153,8 +160,15 @@ class _File:
         self.outcome.told += [told for _, told in sorted(self.edits.items())]
         return yaml_splice.apply(self.text, self.edits)
 
-    def _update_for(self, repository: str, tag: str | None) -> Update | None:
-        found = next((update for update in self.updates if update.fits(repository, tag)), None)
+    def _update_for(self, node: yaml.Node, repository: str, tag: str | None) -> Update | None:
+        named = [update for update in self.updates if update.names(repository)]
+        if tag is None and named and named[0].flavor is not None:
+            place = f"{self.path}:{node.start_mark.line + 1}"
+            self.outcome.unreadable.append(
+                f"{place}: {repository} has no tag, which tells cpu from gpu, left as it is; --image sets it"
+            )
+            return None
+        found = next((update for update in named if update.fits(tag or "")), None)
         if found is not None and found not in self.outcome.used:
             self.outcome.used.append(found)
         return found
@@ -178,8 +192,12 @@ class _File:
 
     def _image(self, node: yaml.ScalarNode) -> None:
         current = parse_reference(node.value)
-        update = self._update_for(current.repository, current.tag) if current else None
-        if current is None or update is None:
+        if current is None:
+            return
+        # Without tag and digest it is `latest`, which is of the flavor cpu.
+        tag = current.tag if current.digest else current.tag or "latest"
+        update = self._update_for(node, current.repository, tag)
+        if update is None:
             return
         target = update.target
         if full_name(current.repository) == full_name(target.repository):
@@ -205,13 +223,13 @@ class _File:
         name, tag = fields["name"], fields["newTag"]
         if not name:
             return
-        names = (fields["newName"] or name, name)
-        update = next((found for one in names if (found := self._update_for(one, tag)) is not None), None)
+        names = dict.fromkeys((fields["newName"] or name, name))
+        update = next((found for one in names if (found := self._update_for(entry, one, tag)) is not None), None)
         if update is None:
             return
         target = update.target
         wanted: dict[str, str] = {}
-        if full_name(names[0]) != full_name(target.repository):
+        if full_name(next(iter(names))) != full_name(target.repository):
             wanted["newName"] = target.repository
         if target.digest:
             wanted["digest"] = target.digest

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from cowabungaai.errors import BuildError
+from cowabungaai.report import LeftOut
 
 # Of a package that brings weights.
 MODEL_COMPONENT = "model"
@@ -67,12 +68,18 @@ class PackageReport(BaseModel):
 
 
 class PackagesReport(BaseModel):
-    """A run of package-all; `schema_version` changes when a reader must change."""
+    """A run of package-all; `schema_version` changes when a reader must change.
+
+    Attributes:
+        packages: All that were made.
+        left_out: Services for which the machine lacks room or a wheel.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     schema_version: int = 1
     packages: list[PackageReport]
+    left_out: list[LeftOut] = []
 
 
 def check_package_budget(report: PackageReport, field: str) -> None:

@@ -13,7 +13,6 @@ from dagger import dag
 from cowabungaai.archives import facts_of
 from cowabungaai.catalog import ServiceSpec
 from cowabungaai.errors import BuildError
-from cowabungaai.here import check_room
 from cowabungaai.images import archive, build, tag_of, version_of
 from cowabungaai.package_report import MODEL_COMPONENT, PackagedModel, PackageReport, check_package_budget
 from cowabungaai.sources import Project
@@ -84,7 +83,6 @@ async def zarf_package(project: Project, name: str, wanted: Wanted) -> Packaged:
         raise BuildError(f"service {name!r} has no packages/{name}/zarf.yaml; those that have: {', '.join(packaged)}")
     described = await source.file(f"packages/{name}/zarf.yaml").contents()
     weights = await _weights(project, spec, described, wanted)
-    await check_room(spec, wanted.flavor)
     image = await build(project, name, wanted.flavor, base=wanted.base)
     image_file = await archive(project, image)
     version = tag_of(await version_of(source, name), wanted.flavor)

@@ -95,10 +95,10 @@ class PublishReport(BaseModel):
         """All images in all places, each with tag and digest."""
         return [place.tagged for image in self.images for place in image.places]
 
-    def digests(self) -> dict[str, str]:
-        """Each image once, by service, or service-flavor where that is not cpu: host/repository@digest."""
+    def by_name(self) -> dict[str, PublishedImage]:
+        """Each image by its service, or service-flavor where that is not cpu."""
         return {
-            image.service if image.flavor == "cpu" else f"{image.service}-{image.flavor}": image.places[0].reference
+            image.service if image.flavor == "cpu" else f"{image.service}-{image.flavor}": image
             for image in self.images
         }
 

@@ -14,7 +14,7 @@ import dagger
 from dagger import dag
 from pydantic import BaseModel, ConfigDict
 
-from cowabungaai.errors import TestFailureError
+from cowabungaai.errors import PipelineError, TestFailureError
 
 REPORT = "/report"
 JUNIT = "junit.xml"
@@ -199,14 +199,25 @@ def joined(ran: Mapping[str, Ran]) -> dagger.Directory:
     return output.with_new_file(SUMMARY, report.model_dump_json(indent=2) + "\n")
 
 
-def failures(ran: Mapping[str, Ran]) -> str:
-    """What is told of the suites that failed; empty where none did.
+def ended_well(ended: Mapping[str, Ran | PipelineError], failure: str, *, exit_code: int = 1) -> dict[str, Ran]:
+    """The runs of several suites, all of which have ended; what went wrong is told of each that failed.
 
     Args:
-        ran: By name.
+        ended: By name; an error where there was no run.
+        failure: What is told before all else.
+        exit_code: 0 if failed tests are no error, but only told in the report.
+
+    Raises:
+        TestFailureError: Tests of one or more failed, or did not run.
     """
-    return "\n".join(
-        f"{name}: {one.summary.failures} of {one.summary.tests} tests failed:\n{one.tail}"
-        for name, one in ran.items()
-        if not one.summary.passed
-    )
+    ran = {name: one for name, one in ended.items() if isinstance(one, Ran)}
+    lines = [_told(name, one) for name, one in ended.items() if not (isinstance(one, Ran) and one.summary.passed)]
+    if lines and (exit_code or len(ran) < len(ended)):
+        raise TestFailureError("\n".join([f"{failure}:", *lines]))
+    return ran
+
+
+def _told(name: str, one: Ran | PipelineError) -> str:
+    if isinstance(one, PipelineError):
+        return str(one)
+    return f"{name}: {one.summary.failures} of {one.summary.tests} tests failed:\n{one.tail}"

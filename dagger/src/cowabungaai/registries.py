@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +20,7 @@ HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?"
 PATH = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*"
 FILE = "registries.yaml"
 ADDRESS = re.compile(rf"(?P<host>{HOST})/(?P<prefix>{PATH})")
+BUNDLES = "bundles"
 DOCKER_HUB = "docker.io"
 DOCKER_HUB_NAMES = (DOCKER_HUB, "index.docker.io", "registry-1.docker.io")
 
@@ -62,6 +63,10 @@ class Registry:
     def repository(self, service: str) -> str:
         """A service's repository, without the host."""
         return f"{self.prefix}/{service}"
+
+    def of_bundles(self) -> Registry:
+        """The place for bundles: below bundles/, or beside the images on Docker Hub, which has no deeper paths."""
+        return self if self.host == DOCKER_HUB else replace(self, prefix=f"{self.prefix}/{BUNDLES}")
 
 
 def known(text: str | None = None) -> list[Registry]:

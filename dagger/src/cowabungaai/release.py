@@ -160,7 +160,8 @@ def assets(folder: dagger.Directory) -> dagger.Directory:
     """
     archive = (
         "chmod +x tools/*\n"
-        "tar --create --sort=name --owner=0 --group=0 --numeric-owner --exclude='*.tar.zst' . \\\n"
+        "tar --create --sort=name --owner=0 --group=0 --numeric-owner --anchored \\\n"
+        "    --exclude='./packages/*.tar.zst' --exclude='./bundles/*.tar.zst' . \\\n"
         "  | gzip -n > /release.tar.gz"
     )
     rest = (

@@ -16,7 +16,7 @@ from cowabungaai.errors import ReleaseError
 from cowabungaai.package_report import PackageReport, PackagesReport
 from cowabungaai.published import PublishedImage, PublishReport
 from cowabungaai.pytest_run import TestReport, TestSummary
-from cowabungaai.report import BuildReport, LeftOut, ServiceReport
+from cowabungaai.report import BuildReport, NotBuilt, ServiceReport
 from cowabungaai.scan_summary import Summary as ScanSummary
 from cowabungaai.scan_summary import TargetSummary
 
@@ -114,7 +114,7 @@ class ReleaseReport(BaseModel):
     problems: list[str]
     services: list[ReleasedService]
     whole: list[Stage]
-    left_out: list[LeftOut]
+    left_out: list[NotBuilt]
     packages: list[PackageReport] = []
 
 
@@ -200,7 +200,7 @@ def _read_summary(results: Results, file: Path) -> None:
             results.scans[target.target] = _once(results.scans.get(target.target), target, f"scans of {target.target}")
     elif "suites" in described:
         for suite in TestReport.model_validate_json(file.read_text()).suites:
-            results.tests[suite.name] = suite
+            _keep_tests(results, suite)
     else:
         suite = TestSummary.model_validate_json(file.read_text())
         if suite.name == INTEGRATION:
@@ -210,7 +210,11 @@ def _read_summary(results: Results, file: Path) -> None:
             results.conformance[suite.name] = _once(found, suite, f"conformance runs of {suite.name}")
         else:
             # `test-all` leaves each service's summary beside the one of all: they are the same.
-            results.tests.setdefault(suite.name, suite)
+            _keep_tests(results, suite)
+
+
+def _keep_tests(results: Results, suite: TestSummary) -> None:
+    results.tests[suite.name] = _once(results.tests.get(suite.name), suite, f"runs of the unit tests of {suite.name}")
 
 
 def _once(known: Model | None, found: Model, what: str) -> Model:
@@ -230,8 +234,13 @@ def judge(
         backends: Services that a conformance run is about.
         commit: Of the sources.
         now: When it is made.
+
+    Raises:
+        ReleaseError: Something was built that the catalog does not know: the results are those of other sources.
     """
     assert results.build is not None  # noqa: S101 - `collect` looked
+    if strange := [row.service for row in results.build.services if (row.service, row.flavor) not in budgets]:
+        raise ReleaseError(f"build-report.json: of other sources than these, which have no {', '.join(strange)}")
     wanted = set(backends)
     services = [
         _service(results, row, budgets[row.service, row.flavor], conforms=row.service in wanted)
@@ -243,7 +252,8 @@ def judge(
     ]
     failed = [*_failures(services, whole), *(f"accepted longer than allowed: {line}" for line in results.expired)]
     failed += _other_digests(results.build.services, results.published)
-    absent = _absences(services, whole)
+    lacking = [f"{row.service} was not built: {row.reason}" for row in results.build.left_out if row.lacking]
+    absent = [*lacking, *_absences(services, whole)]
     return ReleaseReport(
         created_at=now,
         commit=commit,

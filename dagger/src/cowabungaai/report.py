@@ -40,21 +40,26 @@ class ServiceReport(BaseModel):
 
 
 class LeftOut(BaseModel):
-    """A service that was not built, and why.
-
-    Attributes:
-        service: The service's name.
-        flavor: cpu or gpu.
-        file: The archive that it would have been, below images/.
-        reason: What the machine lacks, or which other flavor the service has.
-    """
+    """A service with which something was not done, and why."""
 
     model_config = ConfigDict(frozen=True)
 
     service: str
+    reason: str
+
+
+class NotBuilt(LeftOut):
+    """A service that was not built.
+
+    Attributes:
+        flavor: cpu or gpu.
+        file: The archive that it would have been, below images/.
+        lacking: Whether the machine lacks what building it takes; else the service has another flavor alone.
+    """
+
     flavor: str
     file: str
-    reason: str
+    lacking: bool = False
 
 
 class BuildReport(BaseModel):
@@ -65,7 +70,7 @@ class BuildReport(BaseModel):
     schema_version: int = 1
     seconds: float
     services: list[ServiceReport]
-    left_out: list[LeftOut] = []
+    left_out: list[NotBuilt] = []
 
 
 def archive_name(service: str, flavor: str) -> str:

@@ -18,7 +18,6 @@ from packaging.utils import canonicalize_name
 from cowabungaai import images, sbom, sbom_bytes
 from cowabungaai.archives import facts_of
 from cowabungaai.errors import PipelineError, SbomError
-from cowabungaai.here import check_room
 from cowabungaai.images import BuiltImage
 from cowabungaai.report import archive_name
 from cowabungaai.sbom import Packages
@@ -60,7 +59,6 @@ async def make(project: Project, names: Sequence[str], flavor: str) -> dagger.Di
     trivy = await trivy_container(project.source)
 
     async def one(name: str) -> Documents:
-        await check_room(project.catalog.get(name), flavor)
         return await _documents(project, await images.build(project, name, flavor), flavor, trivy)
 
     ended = await outcomes("bill of materials of", names, one)

@@ -17,10 +17,10 @@ from dagger import dag
 
 from cowabungaai import ignores, images, scan, scan_charts, scan_page, scan_summary
 from cowabungaai.errors import PipelineError, ScanError
-from cowabungaai.here import check_room
 from cowabungaai.ignores import Entry, Outcome
-from cowabungaai.report import archive_name
-from cowabungaai.scan_summary import LeftOut, Scanned
+from cowabungaai.published import PublishedImage
+from cowabungaai.report import LeftOut, archive_name
+from cowabungaai.scan_summary import Scanned
 from cowabungaai.sources import Project
 from cowabungaai.steps import outcomes, step
 from cowabungaai.trivy_report import Report, Result, Severity, parse_report
@@ -97,7 +97,6 @@ async def scan_images(
 
     async def one(name: str) -> Looked:
         if archives is None:
-            await check_room(project.catalog.get(name), flavor)
             archive = await images.archive(project, await images.build(project, name, flavor))
         else:
             archive = archives[name]
@@ -107,13 +106,13 @@ async def scan_images(
 
 
 async def scan_published(
-    source: dagger.Directory, references: Mapping[str, str], registries: dagger.Container, settings: Settings
+    source: dagger.Directory, images: Mapping[str, PublishedImage], registries: dagger.Container, settings: Settings
 ) -> dagger.Directory:
     """Scan images as they are in registries.
 
     Args:
         source: The part of the repository that holds the toolchain, from which Trivy is built.
-        references: Each image by the name that its report gets, as host/repository@digest.
+        images: By the names that their reports get.
         registries: An empty container that has the registries' credentials.
         settings: How findings are judged.
 
@@ -123,9 +122,11 @@ async def scan_published(
     begun = await _begin(source, settings, "published")
 
     async def one(name: str) -> Looked:
-        return await _look_into(begun, name, registries.from_(references[name]).as_tarball(), f"{name}.tar")
+        image = images[name]
+        archive = registries.from_(image.places[0].reference).as_tarball()
+        return await _look_into(begun, name, archive, f"{name}.tar", service=image.service)
 
-    return await _finish(begun, list(references), one, "Scan of what was published")
+    return await _finish(begun, list(images), one, "Scan of what was published")
 
 
 async def scan_tree(source: dagger.Directory, tree: dagger.Directory, settings: Settings) -> dagger.Directory:
@@ -157,18 +158,20 @@ async def _begin(source: dagger.Directory, settings: Settings, category: str = "
         return Scan(trivy, await open_database(trivy, settings.database), settings, category)
 
 
-async def _look_into(begun: Scan, name: str, archive: dagger.File, file: str) -> Looked:
+async def _look_into(begun: Scan, name: str, archive: dagger.File, file: str, *, service: str | None = None) -> Looked:
     """Scan an image, whose archive goes by the name of a file."""
     # To build it is no part of the scan.
     archive = await archive.sync()
     started = time.perf_counter()
     report = parse_report(await scan.image_report(begun.trivy, archive, file, begun.database).contents(), name)
-    return await _look(begun, name, report, scan.check_image(report, name), started)
+    return await _look(begun, name, report, scan.check_image(report, name), started, service=service)
 
 
-async def _look(begun: Scan, name: str, report: Report, ecosystems: list[str], started: float) -> Looked:
+async def _look(
+    begun: Scan, name: str, report: Report, ecosystems: list[str], started: float, *, service: str | None = None
+) -> Looked:
     await check_ecosystems(begun.trivy, begun.database, ecosystems)
-    outcome = ignores.apply(report, name, begun.settings.entries, _today())
+    outcome = ignores.apply(report, name, begun.settings.entries, _today(), service=service)
     reports = await scan.converted(begun.trivy, outcome.report, f"{begun.category}/{name}/").sync()
     return Looked(outcome, reports, round(time.perf_counter() - started, 1))
 

@@ -11,21 +11,13 @@ from pydantic import BaseModel, ConfigDict
 
 from cowabungaai.findings import Finding, count_by_severity
 from cowabungaai.ignores import Outcome
+from cowabungaai.report import LeftOut
 from cowabungaai.trivy_report import SEVERITIES, Severity
 
 MAX_LINES = 40
 TITLE = 80
 # What an installed Python package says of itself.
 OWN_RECORD = ".dist-info/METADATA"
-
-
-class LeftOut(BaseModel):
-    """A service that was not scanned, for good reason."""
-
-    model_config = ConfigDict(frozen=True)
-
-    service: str
-    reason: str
 
 
 class TargetSummary(BaseModel):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import tomllib
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ PROVENANCE = "provenance"
 CHECKSUMS = "checksums.txt"
 SEAL = f"{CHECKSUMS}.sigstore.json"
 FOLDERS = ("packages", "bundles")
+# Git's digests: SHA-1, or SHA-256.
+COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # Everything in the sources, as in-toto's dirHash has it.
 LISTING = "find . -type f | cut -c3- | LC_ALL=C sort | xargs -r -d '\\n' sha256sum"
 
@@ -75,6 +78,33 @@ class Signature:
         return f'--keyless --confirm --identity-token "$(cat {TOKEN})" {services}'
 
 
+def check_commit(sha: str) -> None:
+    """Refuse what SLSA's provenance has no place for, before hours of work.
+
+    Args:
+        sha: The commit; empty where it is not known.
+
+    Raises:
+        ReleaseError: It is not the whole digest of a commit.
+    """
+    if sha and not COMMIT.fullmatch(sha):
+        raise ReleaseError(
+            f"--sha: expected all 40 digits of a commit, as `git rev-parse HEAD` prints them, got {sha!r}"
+        )
+
+
+async def check_key(source: dagger.Directory, signature: Signature) -> None:
+    """Open the key with its password, before hours of work.
+
+    Args:
+        source: The root of the repository.
+        signature: How things will be signed.
+    """
+    if signature.keyless is None:
+        asked = await _container(source, signature)
+        await asked.with_exec(["courier", "public-key", "--key", KEY, "--output", f"/{PUBLIC}"]).sync()
+
+
 async def sign(
     source: dagger.Directory,
     files: dagger.Directory,
@@ -94,8 +124,9 @@ async def sign(
         sha: The commit; empty where it is not known.
 
     Raises:
-        ReleaseError: There is nothing to sign.
+        ReleaseError: There is nothing to sign, or the commit is none.
     """
+    check_commit(sha)
     container = await _container(source, signature)
     signed = container.with_directory("/files", files).with_exec(_shell(_sign_packages(signature)))
     folder = signed.directory("/files")

@@ -18,7 +18,6 @@ from cowabungaai.models import models_of, with_models
 from cowabungaai.sources import Project
 
 CONFIG = "/etc/cowabungaai/models.yaml"
-NOT_BACKENDS = ("sdk", "gateway", "health")
 METRICS_PORT = 9464
 KEY_FOLDER = "/key"
 KEY_FILE = f"{KEY_FOLDER}/admin"
@@ -47,8 +46,8 @@ def backend_of(project: Project, model: str) -> ServiceSpec:
         CatalogError: There is no such service, or it is no backend.
     """
     spec = project.catalog.get(model)
-    if spec.kind in NOT_BACKENDS:
-        backends = ", ".join(other.name for other in project.catalog if other.kind not in NOT_BACKENDS)
+    if not spec.is_backend:
+        backends = ", ".join(other.name for other in project.catalog if other.is_backend)
         raise CatalogError(f"service {model!r} is of kind {spec.kind} and serves no model; those that do: {backends}")
     return spec
 

@@ -143,11 +143,13 @@ async def dependencies_stages(
     if spec.compiled:
         entries, rest = split_lock(rest, spec.compiled.packages)
         compiled = compiled_wheels(source, spec, entries, platform) if entries else None
-    stages = []
+    stages: list[dagger.Container] = []
     for patterns in spec.layers:
         entries, rest = split_lock(rest, patterns)
         if entries:
-            stages.append(packages_stage(source, text_file(entries), platform, left_out=spec.left_out))
+            # The first is the heaviest: who has room for it when nothing is built yet has it for all.
+            room_mb = spec.image.room_mb if lock == GPU_LOCK and not stages else None
+            stages.append(packages_stage(source, text_file(entries), platform, room_mb=room_mb, left_out=spec.left_out))
     stages.append(packages_stage(source, text_file(rest), platform, compiled=compiled, left_out=spec.left_out))
     return stages
 
@@ -198,6 +200,7 @@ def packages_stage(
     lock: dagger.File,
     platform: dagger.Platform | None = None,
     *,
+    room_mb: int | None = None,
     compiled: dagger.Directory | None = None,
     left_out: Sequence[str] = (),
 ) -> dagger.Container:
@@ -207,19 +210,23 @@ def packages_stage(
         source: The root of the repository.
         lock: Requirements with hashes.
         platform: Such as linux/amd64; the engine's own where None.
+        room_mb: What the disk must have free, in megabytes, where it has to be looked at.
         compiled: Wheels that were built here, to be installed besides.
         left_out: Globs below PLACED of what is not wanted.
     """
     install = f"uv pip install --quiet --no-deps --target {PLACED}"
     steps = [f"{install} --require-hashes -r /locks/requirements.lock"]
     stage = builder(source, platform).with_mounted_file("/locks/requirements.lock", lock)
+    module = dag.current_module().source()
+    if room_mb is not None:
+        stage = stage.with_mounted_file("/check_room.py", module.file("src/cowabungaai/check_room.py"))
+        steps.insert(0, f"python /check_room.py {room_mb}")
     if compiled is not None:
         stage = stage.with_mounted_directory("/compiled", compiled)
         steps.append(f"{install} /compiled/*.whl")
         steps.append(f"install -D -m 644 /compiled/compiled-with {TREE}{COMPILED_WITH}")
         left_out = [*left_out, UV_TIMES]
     if left_out:
-        module = dag.current_module().source()
         stage = stage.with_mounted_file("/leave_out.py", module.file("src/cowabungaai/leave_out.py"))
         steps.append(f"python /leave_out.py {PLACED} {shlex.join(left_out)}")
     # Types are for those who write code.

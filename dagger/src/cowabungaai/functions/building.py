@@ -13,10 +13,10 @@ from cowabungaai import images, stack, tools
 from cowabungaai.archives import facts_of
 from cowabungaai.errors import CannotBuildError
 from cowabungaai.functions.base import Base, Flavor, Models, Service
-from cowabungaai.here import check_room, naming_what_lacks
+from cowabungaai.here import naming_what_lacks
 from cowabungaai.report import (
     BuildReport,
-    LeftOut,
+    NotBuilt,
     ServiceReport,
     archive_name,
     check_budget,
@@ -41,7 +41,6 @@ async def _build_and_report(
         BuildError: The image is over its budget.
     """
     begun = time.time()
-    await check_room(project.catalog.check_flavor(name, flavor), flavor)
     image = await images.build(project, name, flavor)
     archive = await images.archive(project, image)
     facts = await facts_of(archive, archive_name(name, flavor), image.built_at)
@@ -61,8 +60,8 @@ async def _build_and_report(
     return row, archive
 
 
-def _left_out(name: str, flavor: str, reason: str) -> LeftOut:
-    return LeftOut(service=name, flavor=flavor, file=archive_name(name, flavor), reason=reason)
+def _not_built(name: str, flavor: str, reason: str, *, lacking: bool = False) -> NotBuilt:
+    return NotBuilt(service=name, flavor=flavor, file=archive_name(name, flavor), reason=reason, lacking=lacking)
 
 
 @object_type
@@ -72,6 +71,7 @@ class ServiceEntry:
     name: str = field()
     kind: str = field()
     summary: str = field()
+    backend: bool = field()
     flavors: list[str] = field()
     budget_mb: int = field()
 
@@ -81,11 +81,12 @@ class Building(Base):
 
     @function
     async def services(self) -> list[ServiceEntry]:
-        """The catalog: every service with its kind, flavors and image size budget."""
+        """The catalog: every service with its kind, whether it serves models, flavors and image size budget."""
         return [
             ServiceEntry(  # type: ignore[call-arg]  # the decorator makes the constructor
                 name=spec.name,
                 kind=spec.kind,
+                backend=spec.is_backend,
                 summary=spec.summary,
                 flavors=list(spec.flavors),
                 budget_mb=spec.image.budget_mb,
@@ -119,25 +120,25 @@ class Building(Base):
         started = time.time()
         names = project.catalog.with_flavor(flavor)
         left_out = [
-            _left_out(spec.name, flavor, f"it has the flavor {' and '.join(spec.flavors)} alone")
+            _not_built(spec.name, flavor, f"it has the flavor {' and '.join(spec.flavors)} alone")
             for spec in project.catalog
             if spec.name not in names
         ]
         if services:
             names, left_out = [project.catalog.check_flavor(name, flavor).name for name in services], []
 
-        async def one(name: str) -> tuple[ServiceReport, dagger.File] | LeftOut:
+        async def one(name: str) -> tuple[ServiceReport, dagger.File] | NotBuilt:
             try:
                 with naming_what_lacks(project.catalog.get(name), flavor):
                     return await _build_and_report(project, name, flavor, started)
             except CannotBuildError as error:
                 if services:
                     raise
-                return _left_out(name, flavor, str(error))
+                return _not_built(name, flavor, str(error), lacking=True)
 
         done = await for_each("build", names, one)
-        left_out += [result for result in done.values() if isinstance(result, LeftOut)]
-        built = {name: result for name, result in done.items() if not isinstance(result, LeftOut)}
+        left_out += [result for result in done.values() if isinstance(result, NotBuilt)]
+        built = {name: result for name, result in done.items() if not isinstance(result, NotBuilt)}
         if not built:
             raise CannotBuildError("\n".join(row.reason for row in left_out))
         seconds = round(time.time() - started, 2)

@@ -46,7 +46,7 @@ class Deploying(Base):
             raise ManifestError("expected either --repository or --git")
         if git is None and (git_ref is not None or git_token is not None or git_via is not None):
             raise ManifestError("--git-ref, --git-token and --git-via go with --git")
-        explicit, reported = await deployment.read_updates(images, image or [])
+        explicit, reported = await deployment.read_updates(images, image or [], (await self._project()).catalog)
         async with step("update manifests"):
             tree = repository or await deployment.git_tree(git or "", git_ref, git_token, git_via)
             return await deployment.update(tree, explicit, reported)

@@ -9,7 +9,6 @@ import dagger
 from dagger import Doc, function
 
 from cowabungaai import checks, conformance, integration, load
-from cowabungaai.errors import TestFailureError
 from cowabungaai.functions.base import (
     Base,
     EndToEnd,
@@ -19,7 +18,6 @@ from cowabungaai.functions.base import (
     Service,
     Suite,
 )
-from cowabungaai.pytest_run import failures, joined
 from cowabungaai.steps import step
 from cowabungaai.wheels import SITE
 
@@ -45,10 +43,7 @@ class Proving(Base):
     async def test_all(self, exit_code: ExitCode = 1) -> dagger.Directory:
         """Unit tests of all services, a folder for each, and summary.json."""
         project = await self._project()
-        ran = await checks.run_all(project, project.catalog.names)
-        if exit_code and (told := failures(ran)):
-            raise TestFailureError(f"unit tests failed in the services' images ({SITE}):\n{told}")
-        return joined(ran)
+        return await checks.run_all(project, project.catalog.names, exit_code)
 
     @function(cache="never")  # type: ignore[call-overload, untyped-decorator]  # overloads lack it
     async def integration_test(

@@ -28,10 +28,12 @@ from cowabungaai.functions.scanning import (
     Severity,
     scan_settings,
 )
+from cowabungaai.images import version_of
 from cowabungaai.publish import Credentials, Targets, check_targets, push
 from cowabungaai.published import PublishReport, check_sha, tags_of
 from cowabungaai.scan_run import Settings
 from cowabungaai.sources import Project
+from cowabungaai.stack import gateway_of
 from cowabungaai.vulnerability_db import CACHE
 
 Registries = Annotated[
@@ -115,6 +117,18 @@ class Publishing(Base):
         added = RegistryAuth(address=host, username=username, secret=secret)  # type: ignore[call-arg]  # made by the decorator
         self.registry_auth = [*(one for one in self.registry_auth if one.address != host), added]
         return self
+
+    @function
+    async def check_tag(self, tag: Annotated[str, Doc("Of the release, such as v1.2.3")]) -> str:
+        """The sources' version; a tag that is not v and that version is refused, before anything is published."""
+        project = await self._project()
+        version = await version_of(project.source, gateway_of(project).name)
+        if tag != f"v{version}":
+            raise PublishError(
+                f"--tag: expected v{version}, the gateway's version in its pyproject.toml, got {tag!r}; "
+                "tag the commit that has the version"
+            )
+        return version
 
     @function(cache="never")  # type: ignore[call-overload, untyped-decorator]  # overloads lack it
     async def publish(

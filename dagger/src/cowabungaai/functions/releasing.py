@@ -11,8 +11,8 @@ from dagger import Doc, dag, function
 
 from cowabungaai import airgap_proof as airgap
 from cowabungaai import bundles, checks, conformance, integration, release, sbom_run, scan_run, signing
-from cowabungaai.errors import ReleaseError, TestFailureError
-from cowabungaai.functions.base import EndToEnd, Flavor, Models, Suite
+from cowabungaai.errors import ReleaseError
+from cowabungaai.functions.base import EndToEnd, Models, Suite
 from cowabungaai.functions.building import Building
 from cowabungaai.functions.reporting import judged
 from cowabungaai.functions.scanning import (
@@ -29,12 +29,13 @@ from cowabungaai.functions.scanning import (
     scan_settings,
 )
 from cowabungaai.package_report import PackagesReport
-from cowabungaai.pytest_run import failures, joined
+from cowabungaai.pytest_run import Ran, ended_well
 from cowabungaai.sources import Project
-from cowabungaai.stack import NOT_BACKENDS
-from cowabungaai.steps import for_each, step
+from cowabungaai.steps import for_each, outcomes, step
 from cowabungaai.vulnerability_db import CACHE
 
+# Of what is proved by asking it; for that a service of the flavor gpu needs a GPU, which no container here is given.
+FLAVOR = "cpu"
 # How much of a release's evidence is gathered at once: suites of engines use two processors each.
 SIDE_BY_SIDE = 2
 
@@ -54,7 +55,6 @@ class Releasing(Building):
         key_password: Annotated[dagger.Secret | None, Doc("Its password, such as env:COSIGN_PASSWORD")] = None,
         version: Annotated[str, Doc("Of the bundles; the gateway's by default")] = "",
         sha: Annotated[str, Doc("The commit, for provenance and report")] = "",
-        flavor: Flavor = "cpu",
         services: Annotated[list[str] | None, Doc("Only these, and of bundles only these")] = None,
         bundle: Annotated[list[str] | None, Doc("Folders below bundles/; latest by default")] = None,
         models_dir: Models = None,
@@ -71,31 +71,40 @@ class Releasing(Building):
         db_cache: DatabaseCache = CACHE,
         max_db_age: MaxAge = "7d",
     ) -> dagger.Directory:
-        """Build, test, scan, package, sign, bundle, verify, install without a network: all, in a folder for media."""
+        """Build, test, scan, package, sign, bundle, verify, install without a network: all, in a folder for media.
+
+        It is of the flavor cpu. What needs GPUs is made by package-all, bundle and sign, and not proved here.
+        """
         database = (db, db_ref, db_username, db_password, max_db_age)
         settings = await scan_settings(severity, ignore_file, 1, database, via=db_via, cache=db_cache)
         signature = signing.Signature(key, key_password)
+        signing.check_commit(sha)
         if attachments is not None:
             await release.check_attachments(attachments)
         project = await self._project()
-        names = services or project.catalog.with_flavor(flavor)
-        wanted = [await bundles.chosen(project, one, flavor, version, services) for one in bundle or ["latest"]]
+        names = services or project.catalog.with_flavor(FLAVOR)
+        backends = [name for name in names if project.catalog.get(name).is_backend]
+        wanted = [await bundles.chosen(project, one, FLAVOR, version, services) for one in bundle or ["latest"]]
+        for chosen in wanted:
+            bundles.check_provable(project, chosen)
+        async with step("open the signing key"):
+            await signing.check_key(self.source, signature)
 
-        built = await self.build_all(flavor, services)
+        built = await self.build_all(FLAVOR, services)
         results = dag.directory().with_file("build-report.json", built.file("build-report.json"))
-        results = results.with_directory("tests", await _tests(project, names))
+        results = results.with_directory("tests", await checks.run_all(project, names))
         evidence: dict[str, Callable[[], Awaitable[dagger.Directory]]] = {
-            "scan": lambda: scan_run.scan_images(project, names, flavor, settings),
+            "scan": lambda: scan_run.scan_images(project, names, FLAVOR, settings),
             "scan-source": lambda: scan_run.scan_tree(self.source, tree, settings),
-            "sbom": lambda: sbom_run.make(project, names, flavor),
-            "conformance": lambda: _conformance(project, names, suite, models_dir),
+            "sbom": lambda: sbom_run.make(project, names, FLAVOR),
+            "conformance": lambda: _conformance(project, backends, suite, models_dir),
             "integration": lambda: _integration(project, stack),
         }
         # Not beside the unit tests, some of which are about time.
         for name, found in (await for_each("release", evidence, lambda name: evidence[name](), SIDE_BY_SIDE)).items():
             results = results.with_directory(name, found)
 
-        packaged = await release.packages(project, names, wanted, flavor, models_dir)
+        packaged = await release.packages(project, names, wanted, FLAVOR, models_dir)
         made = await release.made(project, packaged, wanted, signature)
         proofs = dag.directory()
         for one in made.bundles:
@@ -104,7 +113,6 @@ class Releasing(Building):
                 proofs = proofs.with_directory("/" if len(made.bundles) == 1 else one.path.split("/")[1], proved.report)
         told = PackagesReport(packages=[one.report for one in packaged.values()])
         results = results.with_new_file("packages.json", told.model_dump_json(indent=2) + "\n")
-        backends = [name for name in names if project.catalog.get(name).kind not in NOT_BACKENDS]
         report, reports = await judged(project, results, sha or None, backends)
         if report.state != "passed":
             raise ReleaseError("\n".join([f"the release is {report.state}:", *report.problems]))
@@ -119,7 +127,7 @@ class Releasing(Building):
         if attachments is not None:
             folder = folder.with_directory("attachments", attachments)
         parameters = {
-            "flavor": flavor,
+            "flavor": FLAVOR,
             "services": names,
             "bundles": [one.name for one in wanted],
             "version": wanted[0].version,
@@ -136,13 +144,6 @@ class Releasing(Building):
         return release.assets(files)
 
 
-async def _tests(project: Project, names: list[str]) -> dagger.Directory:
-    ran = await checks.run_all(project, names)
-    if told := failures(ran):
-        raise TestFailureError(f"unit tests failed:\n{told}")
-    return joined(ran)
-
-
 async def _integration(project: Project, stack: dagger.Directory) -> dagger.Directory:
     """Of the whole stack with the backend that echoes."""
     echo = next(spec.name for spec in project.catalog if spec.echoes)
@@ -152,11 +153,14 @@ async def _integration(project: Project, stack: dagger.Directory) -> dagger.Dire
 async def _conformance(
     project: Project, names: list[str], suite: dagger.Directory, models: dagger.Directory | None
 ) -> dagger.Directory:
-    """A folder for each backend of these services."""
+    """A folder for each of these backends; one that does not conform hides none of the others."""
+
+    async def one(name: str) -> Ran:
+        return await conformance.run_suite(project, name, suite, models)
+
+    # One after the other: engines use all processors.
+    ended = ended_well(await outcomes("conformance of", names, one, at_once=1), "backends do not conform")
     output = dag.directory()
-    for name in names:
-        if project.catalog.get(name).kind not in NOT_BACKENDS:
-            async with step(f"conformance of {name}"):
-                ran = await conformance.run_suite(project, name, suite, models)
-                output = output.with_directory(name, ran.check(f"{name} does not conform").report)
+    for name, ran in ended.items():
+        output = output.with_directory(name, ran.report)
     return output

@@ -19,7 +19,6 @@ from cowabungaai.published import check_sha
 from cowabungaai.report import budget_of
 from cowabungaai.scan import uploaded
 from cowabungaai.sources import Project
-from cowabungaai.stack import NOT_BACKENDS
 
 
 async def judged(
@@ -66,7 +65,7 @@ class Reporting(Base):
         if sha is not None:
             check_sha(sha, tagged=True)
         project = await self._project()
-        backends = [spec.name for spec in project.catalog if spec.kind not in NOT_BACKENDS]
+        backends = [spec.name for spec in project.catalog if spec.is_backend]
         report, output = await judged(project, results, sha, backends)
         if exit_code and report.state != "passed":
             raise ReleaseError("\n".join([f"the release is {report.state}:", *report.problems]))

@@ -55,4 +55,4 @@ class Rescanning(Publishing):
         registries = dag.container()
         for one in self.registry_auth:
             registries = registries.with_registry_auth(one.address, one.username, one.secret)
-        return await scan_run.scan_published(self.source, report.digests(), registries, settings)
+        return await scan_run.scan_published(self.source, report.by_name(), registries, settings)

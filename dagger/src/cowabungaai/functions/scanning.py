@@ -12,8 +12,8 @@ from cowabungaai import ignores, sbom_run, scan_run
 from cowabungaai.errors import ScanError
 from cowabungaai.findings import parse_severities
 from cowabungaai.functions.base import Base, ExitCode, Flavor, Service
+from cowabungaai.report import LeftOut
 from cowabungaai.scan_run import Settings
-from cowabungaai.scan_summary import LeftOut
 from cowabungaai.vulnerability_db import CACHE, Wanted, parse_age
 
 Severity = Annotated[str, Doc("What fails: of UNKNOWN, LOW, MEDIUM, HIGH, CRITICAL, separated by commas")]

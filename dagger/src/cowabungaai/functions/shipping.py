@@ -14,6 +14,7 @@ from cowabungaai.functions.base import Base, Flavor, Models, Service
 from cowabungaai.here import naming_what_lacks
 from cowabungaai.package_report import PackagesReport
 from cowabungaai.packages import Packaged, Wanted, packaged_names
+from cowabungaai.report import LeftOut
 from cowabungaai.scan import uploaded
 from cowabungaai.steps import for_each, step
 from cowabungaai.weights import Brought, brought_for
@@ -56,7 +57,8 @@ class Shipping(Base):
         async with step("package the model"):
             return await packages.model_package(await self._project(), Brought(model, model_id, model_licence))
 
-    @function
+    # How much room there is, and what a mirror has, changes without the sources.
+    @function(cache="never")  # type: ignore[call-overload, untyped-decorator]  # overloads lack it
     async def package_all(
         self,
         flavor: Flavor = "cpu",
@@ -67,26 +69,35 @@ class Shipping(Base):
         without_weights: WithoutWeights = False,
         base: OtherBase = "",
     ) -> dagger.Directory:
-        """The Zarf packages of all services, and packages.json: sizes against budgets, images by digest, models."""
+        """The Zarf packages of all services, and packages.json: sizes against budgets, images by digest, models.
+
+        A service for which this machine lacks room or a wheel is named in packages.json, with the reason.
+        """
         project = await self._project()
         known = packaged_names(await project.source.glob("packages/*/zarf.yaml"))
         names = services or [name for name in project.catalog.with_flavor(flavor) if name in known]
 
-        async def one(name: str) -> Packaged | None:
+        async def one(name: str) -> Packaged | LeftOut:
             try:
                 spec = project.catalog.get(name)
                 with naming_what_lacks(spec, flavor):
                     model = await brought_for(spec, models_dir)
                     wanted = Wanted(flavor, model, not without_weights, base)
                     return await packages.zarf_package(project, name, wanted)
-            except CannotBuildError:
+            except CannotBuildError as error:
                 if services:
                     raise
-                return None
+                return LeftOut(service=name, reason=str(error))
 
-        done = [one for one in (await for_each("package", names, one)).values() if one is not None]
+        ended = (await for_each("package", names, one)).values()
+        done = [one for one in ended if isinstance(one, Packaged)]
+        left_out = [one for one in ended if isinstance(one, LeftOut)]
+        told = [f"not packaged: {one.service}: {one.reason}" for one in left_out]
+        if not done:
+            raise CannotBuildError("\n".join(told))
+        print("".join(f"{line}\n" for line in told), end="")
         folder = dag.directory()
         for packaged in done:
             folder = folder.with_file(packaged.report.file, packaged.file)
-        report = PackagesReport(packages=[packaged.report for packaged in done])
+        report = PackagesReport(packages=[packaged.report for packaged in done], left_out=left_out)
         return folder.with_file("packages.json", uploaded(report.model_dump_json(indent=2), "packages.json"))
