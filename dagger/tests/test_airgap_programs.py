@@ -31,6 +31,10 @@ SNMP = """Ip: Forwarding DefaultTTL InReceives OutDiscards OutNoRoutes ReasmTime
 Ip: 1 64 100 0 7 0
 Tcp: RtoAlgorithm
 Tcp: 1
+Udp: InDatagrams NoPorts InErrors
+Udp: 50 3 0
+UdpLite: InDatagrams NoPorts InErrors
+UdpLite: 0 9 0
 """
 
 
@@ -140,8 +144,8 @@ def test_a_bundles_settings_are_its_values_and_its_variables_defaults() -> None:
 
 
 def test_packets_for_elsewhere_are_counted() -> None:
-    assert network.unroutable(SNMP, "Ip6InReceives 3\nIp6OutNoRoutes 2\n") == 9
-    assert network.unroutable(SNMP, "") == 7, "a kernel without IPv6"
+    assert network.counted(SNMP, "Ip6InReceives 3\nIp6OutNoRoutes 2\nUdp6NoPorts 1\n") == (9, 4)
+    assert network.counted(SNMP, "") == (7, 3), "a kernel without IPv6"
 
 
 @pytest.mark.parametrize(
@@ -149,10 +153,11 @@ def test_packets_for_elsewhere_are_counted() -> None:
     [
         ({"routes": ["10.77.0.0/24", "default"]}, "api has a way out: default"),
         ({"unroutable": 2}, "api tried to send 2 packets elsewhere"),
+        ({"lookups": 4}, "api asked 4 times for names that no pod has"),
     ],
 )
 def test_what_looks_for_a_way_out_is_no_proof(changed: dict[str, Any], message: str) -> None:
-    one = {"namespace": "api", "interfaces": ["lo"], "routes": ["10.77.0.0/24"], "unroutable": 0}
+    one = {"namespace": "api", "interfaces": ["lo"], "routes": ["10.77.0.0/24"], "unroutable": 0, "lookups": 0}
     network.check([one])
     with pytest.raises(ProofError, match=message):
         network.check([{**one, "namespace": "node"}, {**one, **changed}])

@@ -37,6 +37,7 @@ def test_a_whole_bundle_is_installed_and_answers(bundle: Path, dagger: Run, tmp_
     assert suite["failures"] == 0
     assert suite["tests"] - suite["skipped"] > 500
     assert {one["unroutable"] for one in proof["network"]["namespaces"]} == {0}, "nothing was sent elsewhere"
+    assert {one["lookups"] for one in proof["network"]["namespaces"]} == {0}, "no name was asked for"
     page = (tmp_path / "index.html").read_text()
     assert "Passed" in page
     assert proof["bundle"]["sha256"] in page

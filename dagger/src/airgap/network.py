@@ -21,6 +21,8 @@ OUTSIDE = ("192.0.2.1", "2001:db8::1", "1.1.1.1", "8.8.8.8")
 # Packets that were to go where no route leads, as the kernel counts them: of IPv4 as a column, of IPv6 as a line.
 COUNTERS = ("/proc/net/snmp", "/proc/net/snmp6")
 NO_ROUTE, NO_ROUTE6 = "OutNoRoutes", "Ip6OutNoRoutes"
+# Datagrams for a port at which nothing listens. A pod has no name server, and asks for names at its own loopback.
+NO_PORT, NO_PORT6 = "NoPorts", "Udp6NoPorts"
 KNOWN_KINDS = {"bridge", "veth", ""}
 
 
@@ -33,12 +35,14 @@ class Evidence:
         interfaces: Of it.
         routes: Destinations that it knows.
         unroutable: Packets that were to go where no route leads.
+        lookups: Datagrams that nothing took, as those that ask for a name.
     """
 
     namespace: str
     interfaces: list[str]
     routes: list[str]
     unroutable: int
+    lookups: int
 
 
 class Network:
@@ -57,7 +61,7 @@ class Network:
         if len(self.unreachable) != len(OUTSIDE):
             raise ProofError(f"something outside can be reached: {sorted(set(OUTSIDE) - set(self.unreachable))}")
         # What the attempts just made count for.
-        self._asked = unroutable(*(Path(file).read_text() for file in COUNTERS))
+        self._asked = counted(*(Path(file).read_text() for file in COUNTERS))
 
     def add(self, pod: str) -> str:
         """A namespace for a pod, connected with the others alone; its address.
@@ -86,7 +90,7 @@ class Network:
 
     def evidence(self) -> list[dict[str, Any]]:
         """What the node and every pod tell of their ways out."""
-        return [asdict(_evidence("node", self._asked)), *(asdict(_evidence(pod, 0)) for pod in self._pods)]
+        return [asdict(_evidence("node", self._asked)), *(asdict(_evidence(pod, (0, 0))) for pod in self._pods)]
 
 
 def _links(pod: str = "") -> list[dict[str, Any]]:
@@ -95,7 +99,7 @@ def _links(pod: str = "") -> list[dict[str, Any]]:
     return links
 
 
-def _evidence(name: str, asked: int) -> Evidence:
+def _evidence(name: str, before: tuple[int, int]) -> Evidence:
     namespace = [] if name == "node" else ["-n", name]
     inside = [] if name == "node" else ["ip", "netns", "exec", name]
     links = _links("" if name == "node" else name)
@@ -110,8 +114,8 @@ def _evidence(name: str, asked: int) -> Evidence:
         # Of its own link alone.
         if not route["dst"].startswith("fe80:")
     ]
-    packets = unroutable(*(output(*inside, "cat", file) for file in COUNTERS))
-    return Evidence(name, [link["ifname"] for link in links], routes, packets - asked)
+    packets, lookups = counted(*(output(*inside, "cat", file) for file in COUNTERS))
+    return Evidence(name, [link["ifname"] for link in links], routes, packets - before[0], lookups - before[1])
 
 
 def check(evidence: Sequence[Mapping[str, Any]]) -> None:
@@ -128,18 +132,24 @@ def check(evidence: Sequence[Mapping[str, Any]]) -> None:
             raise ProofError(f"{one['namespace']} has a way out: {', '.join(out)}")
         if one["unroutable"]:
             raise ProofError(f"{one['namespace']} tried to send {one['unroutable']} packets elsewhere; see its log")
+        if one["lookups"]:
+            raise ProofError(f"{one['namespace']} asked {one['lookups']} times for names that no pod has; see its log")
 
 
-def unroutable(snmp: str, snmp6: str) -> int:
-    """Packets that were to go where no route leads.
+def counted(snmp: str, snmp6: str) -> tuple[int, int]:
+    """Packets that were to go where no route leads, and datagrams that nothing took.
 
     Args:
         snmp: The content of /proc/net/snmp.
         snmp6: The content of /proc/net/snmp6.
     """
-    names, values = (line.split() for line in snmp.splitlines() if line.startswith("Ip:"))
     six = dict(line.split() for line in snmp6.splitlines())
-    return int(values[names.index(NO_ROUTE)]) + int(six.get(NO_ROUTE6, 0))
+
+    def of_both(protocol: str, column: str, line: str) -> int:
+        names, values = (words.split() for words in snmp.splitlines() if words.startswith(f"{protocol}:"))
+        return int(values[names.index(column)]) + int(six.get(line, 0))
+
+    return of_both("Ip", NO_ROUTE, NO_ROUTE6), of_both("Udp", NO_PORT, NO_PORT6)
 
 
 def reachable(address: str) -> bool:
