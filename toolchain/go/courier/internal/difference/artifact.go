@@ -12,9 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/klauspost/compress/zstd"
-
 	"toolchain/courier/internal/files"
+	"toolchain/courier/internal/stream"
 )
 
 // Kinds of what can be compared.
@@ -26,7 +25,6 @@ const (
 
 // Bounds on what is read of an archive, which may come from anywhere.
 const (
-	maxWindow  = 128 << 20
 	maxMembers = 1_000_000
 	// maxSmall is the largest description that is kept, and maxKept what all of one archive may have, in bytes.
 	maxSmall = 1 << 20
@@ -49,7 +47,13 @@ type Artifact struct {
 	Bills int
 	// Findings are nil where there is no scan.
 	Findings map[Finding]bool
-	Files    map[string]int64
+	Files    map[string]State
+}
+
+// State is what a file of a release folder is.
+type State struct {
+	Size   int64
+	SHA256 string
 }
 
 // Image is an image in a package.
@@ -85,7 +89,7 @@ type Finding struct {
 func newArtifact(place, kind string) *Artifact {
 	return &Artifact{
 		Path: place, Kind: kind, Packages: map[string]string{}, Images: map[string]Image{}, Models: map[string]string{},
-		Blobs: map[string]Blob{}, Components: map[Component]string{}, Files: map[string]int64{},
+		Blobs: map[string]Blob{}, Components: map[Component]string{}, Files: map[string]State{},
 	}
 }
 
@@ -124,12 +128,12 @@ func walk(place string, progress *files.Progress, see func(name string, size int
 		return err
 	}
 	defer file.Close()
-	decoder, err := zstd.NewReader(progress.Reader(file), zstd.WithDecoderMaxWindow(maxWindow))
+	plain, release, err := stream.Plain(progress.Reader(file), place)
 	if err != nil {
 		return err
 	}
-	defer decoder.Close()
-	return members(decoder, see)
+	defer release()
+	return members(plain, see)
 }
 
 // members gives a tar archive's regular files.

@@ -98,7 +98,7 @@ func worst(a, b Finding) int {
 var versions = regexp.MustCompile(`[0-9]+(\.[0-9]+)+`)
 
 // compareFiles pairs files of other versions with one another.
-func compareFiles(old, next map[string]int64) []FileChange {
+func compareFiles(old, next map[string]State) []FileChange {
 	pairs := map[string]string{}
 	for path := range old {
 		if _, stays := next[path]; !stays {
@@ -107,23 +107,23 @@ func compareFiles(old, next map[string]int64) []FileChange {
 	}
 	found := []FileChange{}
 	paired := map[string]bool{}
-	for path, size := range next {
+	for path, state := range next {
 		before, known := old[path]
-		if known && before == size {
+		if known && before == state {
 			continue
 		}
-		change := FileChange{Path: path, Old: -1, New: size}
+		change := FileChange{Path: path, Old: -1, New: state.Size}
 		if known {
-			change.Old = before
+			change.Old = before.Size
 		} else if was, similar := pairs[versions.ReplaceAllString(path, "0")]; similar {
-			change.OldPath, change.Old = was, old[was]
+			change.OldPath, change.Old = was, old[was].Size
 			paired[was] = true
 		}
 		found = append(found, change)
 	}
-	for path, size := range old {
+	for path, state := range old {
 		if _, stays := next[path]; !stays && !paired[path] {
-			found = append(found, FileChange{Path: path, Old: size, New: -1})
+			found = append(found, FileChange{Path: path, Old: state.Size, New: -1})
 		}
 	}
 	slices.SortFunc(found, func(a, b FileChange) int { return strings.Compare(a.Path, b.Path) })

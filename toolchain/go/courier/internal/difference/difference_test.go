@@ -263,3 +263,38 @@ func TestWhatArchivesSaySteersNoTerminal(t *testing.T) {
 		t.Errorf("%q", text.String())
 	}
 }
+
+func TestAFileWithOtherContentAndTheSameSizeIsAChange(t *testing.T) {
+	old, next := releaseFolder(t, "1.0", "3"), releaseFolder(t, "1.0", "3")
+	save(t, filepath.Join(old, "tools/courier"), []byte("AAAA"))
+	save(t, filepath.Join(next, "tools/courier"), []byte("BBBB"))
+	want := []FileChange{{Path: "tools/courier", Old: 4, New: 4}}
+	report, err := Compare(context.Background(), old, next, nil)
+	must(t, err)
+	expect(t, "files", report.Files, want)
+	var text bytes.Buffer
+	must(t, report.Show(&text))
+	if !strings.Contains(text.String(), "changed, 4 B as before") {
+		t.Error(text.String())
+	}
+	// What is listed is not read again.
+	for folder, digest := range map[string]string{old: "a", next: "b"} {
+		save(t, filepath.Join(folder, "checksums.txt"), []byte(strings.Repeat(digest, 64)+"  tools/courier\n"))
+	}
+	report, err = Compare(context.Background(), old, next, nil)
+	must(t, err)
+	if len(report.Files) != 2 || report.Files[1] != want[0] {
+		t.Errorf("%+v", report.Files)
+	}
+}
+
+func TestAPackageThatIsNotCompressedIsReadAsWell(t *testing.T) {
+	folder := t.TempDir()
+	old := save(t, filepath.Join(folder, "zarf-package-a-1.tar"), plain(t, zarf(t, "1.0", "x", "3")...))
+	next := save(t, filepath.Join(folder, "zarf-package-a-2.tar.zst"), packed(t, zarf(t, "2.0", "y", "4")...))
+	report, err := Compare(context.Background(), old, next, nil)
+	must(t, err)
+	if len(report.Packages) != 1 || len(report.Images) != 1 {
+		t.Errorf("%+v", report)
+	}
+}

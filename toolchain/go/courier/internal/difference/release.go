@@ -15,15 +15,30 @@ import (
 	"toolchain/courier/internal/files"
 )
 
+const (
+	checksums = "checksums.txt"
+	// maxChecksums bounds that file, in bytes: some 200,000 lines.
+	maxChecksums = 32 << 20
+)
+
 // readRelease reads packages, bills of materials and scans of a release folder. Bundles are made of the packages: where
 // there are packages, they are not read once more.
 func (a *Artifact) readRelease(list []files.File, progress *files.Progress) error {
 	known := false
 	own := slices.ContainsFunc(list, func(file files.File) bool { return isPackage(file.Path) })
 	bills := slices.ContainsFunc(list, func(file files.File) bool { return isBill(file.Path) })
+	listed, err := readChecksums(list)
+	if err != nil {
+		return err
+	}
 	for _, file := range list {
-		a.Files[file.Path] = file.Size
-		var err error
+		digest, found := listed[file.Path]
+		if !found {
+			if digest, _, err = files.DigestOf(file.Place, progress); err != nil {
+				return err
+			}
+		}
+		a.Files[file.Path] = State{file.Size, digest}
 		switch {
 		case isPackage(file.Path):
 			err = a.readPackage(file.Place, progress)
@@ -54,6 +69,29 @@ func (a *Artifact) readRelease(list []files.File, progress *files.Progress) erro
 		}
 	}
 	return nil
+}
+
+// readChecksums gives the digests that a release's checksums.txt lists, by path; nothing where it has none. Whether they
+// are true is what verify tells.
+func readChecksums(list []files.File) (map[string]string, error) {
+	at := slices.IndexFunc(list, func(file files.File) bool { return file.Path == checksums })
+	if at < 0 {
+		return nil, nil
+	}
+	if list[at].Size > maxChecksums {
+		return nil, files.Fail(files.Malformed, "%s has more than %d bytes", list[at].Place, maxChecksums)
+	}
+	text, err := os.ReadFile(list[at].Place)
+	if err != nil {
+		return nil, err
+	}
+	listed := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		if digest, name, found := strings.Cut(strings.TrimSuffix(line, "\n"), "  "); found {
+			listed[name] = digest
+		}
+	}
+	return listed, nil
 }
 
 func isPackage(name string) bool { return isArchive(name, "zarf-package-") }

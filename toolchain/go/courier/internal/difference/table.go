@@ -65,6 +65,9 @@ func (r *Report) Show(target io.Writer) error {
 	section("Vulnerabilities that are new", len(r.Findings.New), finding(r.Findings.New))
 	section("Files", len(r.Files), func(number int) []string {
 		one := r.Files[number]
+		if one.Old == one.New {
+			return []string{one.Path, "changed, " + sizeOf(one.New) + " as before"}
+		}
 		return []string{one.Path, arrow(sizeOf(one.Old), sizeOf(one.New))}
 	})
 	section("Content that is new", len(r.Blobs.New), func(number int) []string {

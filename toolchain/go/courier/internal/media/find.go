@@ -3,7 +3,9 @@
 package media
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -38,7 +40,7 @@ func search(offers []string) (*offered, error) {
 			return nil, files.Fail(files.Missing, "%s cannot be read: %v", offer, err)
 		}
 		if !about.IsDir() {
-			if err := found.take(offer); err != nil {
+			if err := found.take(offer, true); err != nil {
 				return nil, err
 			}
 			continue
@@ -59,7 +61,7 @@ func search(offers []string) (*offered, error) {
 			if !entry.Type().IsRegular() {
 				return nil
 			}
-			return found.take(path)
+			return found.take(path, filepath.Dir(path) == filepath.Clean(offer))
 		})
 		if err != nil {
 			return nil, err
@@ -71,10 +73,11 @@ func search(offers []string) (*offered, error) {
 	return found, nil
 }
 
-func (o *offered) take(path string) error {
+// take notes a file; top tells whether the user named it, or its folder.
+func (o *offered) take(path string, top bool) error {
 	base := filepath.Base(path)
 	o.places[base] = append(o.places[base], path)
-	if base != manifestName {
+	if base != manifestName || !top && !describesMedia(path) {
 		return nil
 	}
 	manifest, digest, err := readManifest(path)
@@ -86,6 +89,23 @@ func (o *offered) take(path string) error {
 	}
 	o.manifest, o.digest, o.from = manifest, digest, path
 	return nil
+}
+
+// describesMedia tells a set's manifest, also a damaged one, from other files of that name, such as a model's: it says
+// so, or lies beside the sums of a medium.
+func describesMedia(path string) bool {
+	if _, err := os.Lstat(filepath.Join(filepath.Dir(path), wholeSums)); err == nil {
+		return true
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	var head struct {
+		Format string `json:"format"`
+	}
+	return json.NewDecoder(io.LimitReader(file, maxManifest)).Decode(&head) == nil && head.Format == format
 }
 
 // of is where a part may lie: files of its last name and of its size, those in its own folder first.

@@ -123,13 +123,16 @@ func lacking(manifest *Manifest, missing []task, advice string) error {
 			lines = append(lines, fmt.Sprintf("  medium %d: %s%s", one.part.Medium, one.part.Path, one.place))
 		}
 	}
-	slices.Sort(media)
-	numbers := strings.Trim(fmt.Sprint(slices.Compact(media)), "[]")
 	if more := len(missing) - len(lines); more > 0 {
 		lines = append(lines, fmt.Sprintf("  and %d more", more))
 	}
 	return files.Fail(files.Missing, "%d parts of %s are missing, of medium %s of %d:\n%s\n%s",
-		len(missing), manifest.Name, numbers, manifest.Media, strings.Join(lines, "\n"), advice)
+		len(missing), manifest.Name, numbers(media), manifest.Media, strings.Join(lines, "\n"), advice)
+}
+
+// numbers are those of media, sorted, each once.
+func numbers(media []int) string {
+	return strings.Trim(fmt.Sprint(slices.Compact(slices.Sorted(slices.Values(media)))), "[]")
 }
 
 // check compares every part with its digest before anything is written; another copy stands in for a damaged one.

@@ -322,3 +322,50 @@ func TestRoomIsCheckedFirst(t *testing.T) {
 		t.Errorf("left behind: %v", found)
 	}
 }
+
+func TestAManifestOfSomethingElseTravelsAsAnyFile(t *testing.T) {
+	source := release(t)
+	save(t, filepath.Join(source, "models/x/manifest.json"), []byte(`{"id": "x", "format": "gguf"}`))
+	save(t, filepath.Join(source, "models/y/manifest.json"), []byte("no JSON"))
+	folder, manifest := split(t, source, "500kB")
+	for name, offers := range map[string][]string{"each medium": media(folder, manifest), "their folder": {folder}} {
+		output := filepath.Join(t.TempDir(), "out")
+		if err := join(output, offers...); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		same(t, source, output)
+	}
+	save(t, filepath.Join(folder, "medium-02/manifest.json"), []byte("damaged"))
+	if err := join(filepath.Join(t.TempDir(), "out"), folder); code(err) != files.Malformed {
+		t.Errorf("a medium's own that is damaged: %v", err)
+	}
+}
+
+func TestWhatTurnsOutWrongIsTakenAgainAndNothingElse(t *testing.T) {
+	source := release(t)
+	folder, manifest := split(t, source, "500kB")
+	output := filepath.Join(t.TempDir(), "out")
+	offers := media(folder, manifest)
+	stage := filepath.Join(filepath.Dir(output), ".out.joining")
+	for _, place := range offers[:len(offers)-1] {
+		_, err := Join(context.Background(), []string{place}, output, true, nil)
+		if code(err) != files.Missing {
+			t.Fatal(err)
+		}
+	}
+	wrong := manifest.Files[0]
+	place := filepath.Join(stage, "new", wrong.Path)
+	content, err := os.ReadFile(place)
+	must(t, err)
+	save(t, place, append([]byte{content[0] ^ 1}, content[1:]...))
+	_, err = Join(context.Background(), offers[len(offers)-1:], output, true, nil)
+	if code(err) != files.Damaged || !strings.Contains(err.Error(), wrong.Path) {
+		t.Fatal(err)
+	}
+	joined, err := Join(context.Background(), offers, output, true, nil)
+	must(t, err)
+	if joined.Parts != len(wrong.Parts) {
+		t.Errorf("%d parts were taken again, expected are %d", joined.Parts, len(wrong.Parts))
+	}
+	same(t, source, output)
+}

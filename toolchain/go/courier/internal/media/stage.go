@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -19,6 +21,7 @@ import (
 // this program's own; what is in it is still checked as a whole at the end.
 type stage struct {
 	folder  string
+	digest  string
 	journal *os.File
 	done    map[string]bool
 	fresh   bool
@@ -27,7 +30,7 @@ type stage struct {
 // openStage makes the stage of an output, or goes on with one of the same set.
 func openStage(parent, name, digest string) (*stage, error) {
 	folder := filepath.Join(parent, "."+name+".joining")
-	s := &stage{folder: folder, done: map[string]bool{}}
+	s := &stage{folder: folder, digest: digest, done: map[string]bool{}}
 	if err := os.MkdirAll(filepath.Join(folder, "new"), 0o755); err != nil {
 		return nil, err
 	}
@@ -99,10 +102,12 @@ func (s *stage) needRoom(parent string, manifest *Manifest, tasks []task) error 
 	return files.NeedRoom(parent, need+int64(len(manifest.Files))*cluster)
 }
 
-// finish checks every file and gives the output its name. A file that is wrong is forgotten, to be taken again.
+// finish checks every file and gives the output its name. Files that are wrong are forgotten, to be taken again.
 func (s *stage) finish(ctx context.Context, manifest *Manifest, output string, told *os.File) error {
 	progress := files.NewProgress(ctx, told, "checking the whole", manifest.Size)
 	defer progress.End()
+	var wrong []*Whole
+	var lines []string
 	for number := range manifest.Files {
 		whole := &manifest.Files[number]
 		file, err := s.open(whole)
@@ -114,10 +119,15 @@ func (s *stage) finish(ctx context.Context, manifest *Manifest, output string, t
 			return err
 		}
 		if size != whole.Size || digest != whole.SHA256 {
-			return errors.Join(files.Fail(files.Damaged,
-				"%s: its parts are good, but together they have %d bytes with SHA-256 %s, expected are %d with %s; the disk or the manifest is wrong. Join again",
-				whole.Path, size, digest, whole.Size, whole.SHA256), os.RemoveAll(s.folder))
+			wrong = append(wrong, whole)
+			lines = append(lines, fmt.Sprintf("  %s: %d bytes with SHA-256 %s, expected are %d with %s",
+				whole.Path, size, digest, whole.Size, whole.SHA256))
 		}
+	}
+	if len(wrong) > 0 {
+		return errors.Join(files.Fail(files.Damaged,
+			"parts were good, but what they were put together to is not: the disk or the manifest is wrong:\n%s\njoin again with medium %s; all else is kept",
+			strings.Join(lines[:min(10, len(lines))], "\n"), mediaOf(wrong)), s.forget(wrong))
 	}
 	if err := files.NeedAbsent(output); err != nil {
 		return err
@@ -130,6 +140,38 @@ func (s *stage) finish(ctx context.Context, manifest *Manifest, output string, t
 		return fmt.Errorf("%s cannot get its name: %w", output, err)
 	}
 	return os.RemoveAll(s.folder)
+}
+
+// forget takes files out of the stage, and their parts out of the journal.
+func (s *stage) forget(wrong []*Whole) error {
+	for _, whole := range wrong {
+		for number := range whole.Parts {
+			delete(s.done, mark(&whole.Parts[number]))
+		}
+		if err := os.Remove(s.place(whole)); err != nil {
+			return err
+		}
+	}
+	text := s.digest + "\n"
+	for _, line := range slices.Sorted(maps.Keys(s.done)) {
+		text += line + "\n"
+	}
+	if err := s.journal.Truncate(0); err != nil {
+		return err
+	}
+	_, err := s.journal.WriteAt([]byte(text), 0)
+	return errors.Join(err, s.journal.Sync())
+}
+
+// mediaOf are the numbers of the media that files lie on.
+func mediaOf(wholes []*Whole) string {
+	var media []int
+	for _, whole := range wholes {
+		for _, part := range whole.Parts {
+			media = append(media, part.Medium)
+		}
+	}
+	return numbers(media)
 }
 
 // dropEmpty removes a stage that nothing was written into.

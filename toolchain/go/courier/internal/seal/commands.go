@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"toolchain/courier/internal/exit"
+	"toolchain/courier/internal/files"
 	"toolchain/courier/internal/trust"
 )
 
@@ -44,6 +45,12 @@ func keygen() *cobra.Command {
 			if err != nil {
 				return exit.Failure("%v", err)
 			}
+			// Neither is written where the other cannot be.
+			for _, path := range []string{private, public} {
+				if err := files.NeedAbsent(path); err != nil {
+					return err
+				}
+			}
 			if err := create(private, secret, 0o600); err != nil {
 				return err
 			}
@@ -64,6 +71,9 @@ func publicKey() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			pair, err := open(private)
 			if err != nil {
+				return err
+			}
+			if err := needOther(output, private); err != nil {
 				return err
 			}
 			text, err := pair.GetPublicKeyPem()
@@ -97,6 +107,20 @@ func create(path string, text []byte, mode os.FileMode) error {
 	return nil
 }
 
+// needOther refuses an output that would replace what it is made from.
+func needOther(output string, sources ...string) error {
+	there, err := os.Stat(output)
+	if err != nil {
+		return nil //nolint:nilerr // nothing is there; whether it can be written is told by writing
+	}
+	for _, source := range sources {
+		if about, err := os.Stat(source); err == nil && os.SameFile(there, about) {
+			return exit.Misuse("--output %s: it would replace %s", output, source)
+		}
+	}
+	return nil
+}
+
 type signatureSettings struct {
 	key       string
 	keyless   bool
@@ -119,12 +143,15 @@ func signing(use, short string, make func(*trust.Signer, context.Context, []byte
 			if err != nil {
 				return err
 			}
+			if chosen.output == "" {
+				chosen.output = arguments[0] + ".sigstore.json"
+			}
+			if err := needOther(chosen.output, arguments[0], chosen.key, chosen.tokenFile); err != nil {
+				return err
+			}
 			made, err := make(signer, command.Context(), text)
 			if err != nil {
 				return exit.Failure("%v", err)
-			}
-			if chosen.output == "" {
-				chosen.output = arguments[0] + ".sigstore.json"
 			}
 			if err := os.WriteFile(chosen.output, append(made, '\n'), 0o644); err != nil {
 				return exit.Failure("%v", err)
