@@ -18,7 +18,7 @@ from cowabungaai import bundle_definition as definitions
 from cowabungaai.bundle_definition import DEFINITION, FOLDER, PACKAGES, VARIANTS
 from cowabungaai.errors import BuildError, PublishError
 from cowabungaai.images import version_of
-from cowabungaai.packages import Packaged, Wanted, gpu_values, zarf_package
+from cowabungaai.packages import ZARF_CACHE, Packaged, Wanted, gpu_values, zarf_package
 from cowabungaai.publish import Targets, check_targets
 from cowabungaai.registries import BOUND_HOST, DOCKER_HUB
 from cowabungaai.sources import Project
@@ -26,9 +26,10 @@ from cowabungaai.stack import gateway_of
 from cowabungaai.steps import for_each
 from cowabungaai.tools import go_tool
 from cowabungaai.weights import brought_for
-from cowabungaai.wheels import BUILD_IMAGE
+from cowabungaai.wheels import BUILD_IMAGE, shell
 
 DOCKER_CONFIG = "/run/docker"
+UDS_CACHE = "/root/.uds-cache"
 DOCKER_HUB_KEY = "https://index.docker.io/v1/"
 
 
@@ -152,7 +153,10 @@ async def uds_bundle(
         .with_workdir("/bundle")
         .with_exec(["mkdir", "/out"])
         .with_exec(
-            ["uds", "create", ".", "--confirm", "--no-progress", f"--architecture={architecture}", "--output=/out"]
+            shell(
+                f"uds create . --confirm --no-progress --architecture={architecture} --output=/out\n"
+                f"rm -rf {ZARF_CACHE} {UDS_CACHE}"
+            )
         )
     )
     made = run.directory("/out")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from cowabungaai.package_report import MODEL_COMPONENT, PackagedModel, PackageRe
 from cowabungaai.sources import Project
 from cowabungaai.tools import go_tool
 from cowabungaai.weights import Brought, Weights, default_weights, documentation, weights_archive, weights_of
-from cowabungaai.wheels import BUILD_IMAGE, SOURCE_DATE_EPOCH
+from cowabungaai.wheels import BUILD_IMAGE, SOURCE_DATE_EPOCH, shell
 
 # The folder of what all packages import, beside theirs.
 SHARED = "common"
@@ -26,6 +27,7 @@ COMMON = f"packages/{SHARED}"
 UPSTREAM = "upstream"
 HARDENED = "hardened"
 GPU_VALUES = "values/gpu.yaml"
+ZARF_CACHE = "/root/.zarf-cache"
 # Zarf notes a package's name in a label, which may have 63 characters.
 NAME_LENGTH = 44
 
@@ -216,25 +218,16 @@ def _folder(source: dagger.Directory, name: str, described: str) -> dagger.Direc
 async def _created(
     source: dagger.Directory, folder: dagger.Directory, name: str, variant: str, values: dict[str, str]
 ) -> dagger.File:
+    settings = [f"--set={key}={value}" for key, value in values.items()]
+    command = ["zarf", "package", "create", ".", "--confirm", "--no-color", f"--flavor={variant}", "--output=/out"]
     run = (
         dag.container()
         .from_(BUILD_IMAGE)
         .with_mounted_file("/usr/local/bin/zarf", await go_tool(source, "zarf"))
         .with_mounted_directory("/packages", folder)
         .with_workdir(f"/packages/{name}")
-        .with_exec(
-            [
-                "zarf",
-                "package",
-                "create",
-                ".",
-                "--confirm",
-                "--no-color",
-                f"--flavor={variant}",
-                *(f"--set={key}={value}" for key, value in values.items()),
-                "--output=/out",
-            ]
-        )
+        # What zarf unpacked for the bills of materials would stay in the engine's cache, several times the package.
+        .with_exec(shell(f"{shlex.join([*command, *settings])}\nrm -rf {ZARF_CACHE}"))
     )
     files = await run.directory("/out").glob("*.tar.zst")
     if len(files) != 1:

@@ -18,7 +18,7 @@ from dagger import dag
 from cowabungaai import provenance
 from cowabungaai.errors import ReleaseError
 from cowabungaai.tools import go_tool
-from cowabungaai.wheels import BUILD_IMAGE
+from cowabungaai.wheels import BUILD_IMAGE, shell
 
 KEY = "/run/secrets/signing.key"
 TOKEN = "/run/secrets/identity-token"  # noqa: S105 - a path
@@ -128,12 +128,12 @@ async def sign(
     """
     check_commit(sha)
     container = await _container(source, signature)
-    signed = container.with_directory("/files", files).with_exec(_shell(_sign_packages(signature)))
+    signed = container.with_directory("/files", files).with_exec(shell(_sign_packages(signature)))
     folder = signed.directory("/files")
     found = [path for name in FOLDERS for path in await folder.glob(f"{name}/*.tar*")]
     if not found:
         raise ReleaseError("nothing to sign: expected packages/*.tar.zst or bundles/*.tar.zst in --files")
-    described = signed.with_exec(_shell(_describe(found)))
+    described = signed.with_exec(shell(_describe(found)))
     build = await _build(source, sha)
     statements = dag.directory()
     for number, path in enumerate(found):
@@ -142,7 +142,7 @@ async def sign(
         statements = statements.with_new_file(
             PurePosixPath(path).name, provenance.statement(about, own, build).to_json()
         )
-    attested = signed.with_directory("/statements", statements).with_exec(_shell(_attest(signature)))
+    attested = signed.with_directory("/statements", statements).with_exec(shell(_attest(signature)))
     return await attested.directory("/files").sync()
 
 
@@ -159,7 +159,7 @@ async def signed_packages(
     container = await _container(source, signature)
     for name, file in packages.items():
         container = container.with_file(f"/files/packages/{name}", file)
-    return container.with_exec(_shell(_sign_packages(signature))).directory("/files")
+    return container.with_exec(shell(_sign_packages(signature))).directory("/files")
 
 
 async def _container(source: dagger.Directory, signature: Signature) -> dagger.Container:
@@ -173,10 +173,6 @@ async def _container(source: dagger.Directory, signature: Signature) -> dagger.C
     if signature.keyless is not None:
         container = container.with_mounted_secret(TOKEN, signature.keyless.token)
     return container
-
-
-def _shell(script: str) -> list[str]:
-    return ["sh", "-euc", script]
 
 
 def _sign_packages(signature: Signature) -> str:
@@ -224,7 +220,7 @@ async def _build(source: dagger.Directory, sha: str) -> provenance.Build:
         .from_(BUILD_IMAGE)
         .with_mounted_directory("/source", source)
         .with_workdir("/source")
-        .with_exec(["sh", "-euc", LISTING])
+        .with_exec(shell(LISTING))
     )
     base = await dag.container().from_(BUILD_IMAGE).image_ref()
     project = await dag.current_module().source().file("pyproject.toml").contents()
