@@ -83,7 +83,7 @@ def test_a_model_that_service_yaml_no_longer_asks_for_is_outdated(folder: Path) 
     described["model"]["files"][0]["path"] = "other.bin"
     file.write_text(yaml.safe_dump(described))
     assert models.entries()[0].state == "outdated"
-    assert "asks for other files" in models.problems(models.entries())["small"]
+    assert "asks for other files" in models.problems(models.entries())[models.entries()[0]]
     assert models.fetch([])[0].state == "here"
 
 
@@ -129,6 +129,23 @@ def test_models_of_ones_own_are_added_verified_and_removed(folder: Path, tmp_pat
         models.fetch(["mine"])
     assert run("remove", "mine")[0] == 0
     assert not added.path.exists()
+
+
+def test_models_of_one_id_are_told_apart_by_their_services(folder: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.gguf"
+    mine.write_text("mine")
+    (fetched,) = models.fetch([])
+    added = models.add(mine, "bare", "small", "MIT", "")
+    (added.path / "mine.gguf").write_text("other")
+    assert list(models.problems([fetched, added])) == [added]
+    found = {row["service"]: row["problem"] for row in json.loads(run("verify", "--json")[1])}
+    assert found["serving"] is None
+    assert "mine.gguf" in found["bare"]
+    assert [line.split()[:2] for line in run("verify")[1].splitlines() if "small" in line.split()[:3]] == [
+        ["✗", "bare"],
+        ["✓", "serving"],
+    ]
+    assert models.fetch(["serving"]) == [fetched]
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
 
 from cowabunga import console
 from cowabunga.cli import app
-from cowabunga.errors import CowabungaError, DiskFullError
-from cowabunga.paths import cache_home
-from cowabunga.process import hint_for
+from cowabunga.errors import CowabungaError
+from cowabunga.process import failure_of
 
 INTERRUPTED = 130
 
@@ -34,10 +32,9 @@ def main() -> int:
         console.err.print("interrupted; finished parts are kept, run it again to go on")
         return INTERRUPTED
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        console.show_error(DiskFullError(f"no space left below {cache_home()}", hint_for(DiskFullError, None)))
-        return DiskFullError.exit_code
+        failure = failure_of(error)
+        console.show_error(failure)
+        return failure.exit_code
     return 0
 
 

@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cowabunga import (
+    cleaning,
     cluster,
     console,
     courier,
@@ -167,13 +168,18 @@ def run_doctor(as_json: Json = False) -> None:
 
 @app.command()
 def clean(
-    everything: Annotated[bool, typer.Option("--all", help="Also the engine's cache, and all tools.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All: also tools, the engine's cache, models and databases.")
+    ] = False,
 ) -> None:
-    """Remove cache entries that no lock file of this checkout names, or the whole cache."""
+    """Remove cache entries that no lock file of this checkout names, or the whole cache.
+
+    What the launcher has not made stays, and what another one is making; while one is at work, --all does nothing.
+    """
     if everything:
-        jobs.clean_all()
+        cleaning.clean_all()
     else:
-        jobs.clean()
+        cleaning.clean()
 
 
 @engine_app.command("up")
@@ -313,11 +319,11 @@ def models_verify(names: ModelNames = None, as_json: Json = False) -> None:
     found = models.chosen(names or [])
     wrong = models.problems(found)
     if as_json:
-        print(json.dumps([{**entry.as_dict(), "problem": wrong.get(entry.id)} for entry in found], indent=1))
+        print(json.dumps([{**entry.as_dict(), "problem": wrong.get(entry)} for entry in found], indent=1))
     else:
         for entry in found:
-            mark = "[red]✗[/red]" if entry.id in wrong else "[green]✓[/green]"
-            console.out.print(f"{mark} {entry.service:20} {entry.id}  {escape(wrong.get(entry.id, ''))}")
+            mark = "[red]✗[/red]" if entry in wrong else "[green]✓[/green]"
+            console.out.print(f"{mark} {entry.service:20} {entry.id}  {escape(wrong.get(entry, ''))}")
     if wrong:
         raise typer.Exit(JobError.exit_code)
 

@@ -195,6 +195,16 @@ def kubectl(*arguments: str) -> str:
     return finished.stdout
 
 
+def node_root_key() -> str:
+    """Digest of all that decides the node's root file system."""
+    return digest_of(images.root_key(images.load(NODE)))
+
+
+def init_package_key() -> str:
+    """Digest of all that decides Zarf's init package."""
+    return digest_of(gotools.load("zarf").key(), Path(__file__))
+
+
 def node_root() -> Path:
     """The node's root file system, made where the cache has none of this lock."""
     tar = images.root_tar(images.load(NODE))
@@ -207,7 +217,7 @@ def node_root() -> Path:
             for program in PROGRAMS:
                 (root / "usr/local/bin" / program).touch()
 
-    return store.ensure("node-root", digest_of(tar.parent.name), build, verify=False) / "root"
+    return store.ensure("node-root", node_root_key(), build, verify=False) / "root"
 
 
 def _start(root: Path, programs: dict[str, Path]) -> int:
@@ -332,7 +342,7 @@ def _init_zarf() -> None:
             )
             run_logged(command, logs() / "zarf-init.log", "making Zarf's init package", env=environment)
 
-    made = store.ensure("zarf-init", digest_of(tool.key(), Path(__file__)), build, verify=False)
+    made = store.ensure("zarf-init", init_package_key(), build, verify=False)
     (package,) = made.glob("zarf-init-*.tar.zst")
     command, environment = inside(
         [

@@ -59,6 +59,11 @@ class Spec:
         return IMAGES / f"{self.name}.lock"
 
 
+def names() -> list[str]:
+    """Names of all images, sorted."""
+    return sorted(path.stem for path in IMAGES.glob("*.yaml"))
+
+
 def load(name: str) -> Spec:
     """An image's description.
 
@@ -67,8 +72,7 @@ def load(name: str) -> Spec:
     """
     file = IMAGES / f"{name}.yaml"
     if not file.is_file():
-        known = sorted(path.stem for path in IMAGES.glob("*.yaml"))
-        raise UsageError(f"no image is named {name!r}", f"The images are: {', '.join(known)}.")
+        raise UsageError(f"no image is named {name!r}", f"The images are: {', '.join(names())}.")
     raw = yaml.safe_load(file.read_text())
     return Spec(
         name,
@@ -82,6 +86,11 @@ def load(name: str) -> Spec:
     )
 
 
+def root_key(spec: Spec) -> str:
+    """Digest of all that decides an image's root file system."""
+    return digest_of(IMAGES / f"{spec.name}.yaml", spec.lock, RECIPE)
+
+
 def root_tar(spec: Spec) -> Path:
     """An uncompressed tar of an image's root file system, built where the cache has none of this lock.
 
@@ -89,7 +98,6 @@ def root_tar(spec: Spec) -> Path:
         LockedError: Packages are not as locked, and COWABUNGA_LOCKED=1 is set.
     """
     locked = read_lock(spec.lock)
-    key = digest_of(IMAGES / f"{spec.name}.yaml", spec.lock, RECIPE)
     built = False
 
     def build(target: Path) -> None:
@@ -97,7 +105,7 @@ def root_tar(spec: Spec) -> Path:
         built = True
         _bootstrap(spec, locked, target)
 
-    entry = store.ensure(f"root-{spec.name}", key, build, verify=False)
+    entry = store.ensure(f"root-{spec.name}", root_key(spec), build, verify=False)
     report_drift(spec, locked, read_lock(entry / INSTALLED), warn=built)
     return entry / "root.tar"
 
@@ -111,12 +119,16 @@ def unpack_root(tar: Path, target: Path, log: Path) -> Path:
     return root
 
 
+def layout_key(spec: Spec, machine: Mirrors) -> str:
+    """Digest of all that decides a base image's layout."""
+    return digest_of(root_key(spec), sources_list(spec.suite, machine), str(sorted(machine.environment.items())))
+
+
 def layout(name: str) -> Path:
     """OCI layout of a base image: the packages in one layer, the machine's mirrors in a second, small one."""
     spec = load(name)
     tar = root_tar(spec)
     machine = mirrors()
-    key = digest_of(tar.parent.name, sources_list(spec.suite, machine), str(sorted(machine.environment.items())))
 
     def build(target: Path) -> None:
         with console.step(f"packing the {name} image", f"pack-{name}"):
@@ -127,7 +139,7 @@ def layout(name: str) -> Path:
             env = [*spec.config.get("Env", []), *(f"{k}={v}" for k, v in sorted(machine.environment.items()))]
             oci.write_image(target, layers, {**spec.config, "Env": env})
 
-    return store.ensure(f"image-{name}", key, build, verify=False)
+    return store.ensure(f"image-{name}", layout_key(spec, machine), build, verify=False)
 
 
 def sources_list(suite: str, machine: Mirrors) -> str:

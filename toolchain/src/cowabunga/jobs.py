@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the commands `build-all`, `test`, `bench` and `clean` do."""
+"""What the commands `build-all`, `test` and `bench` do."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from cowabunga import cluster, console, dagger, engine, gotools, store
-from cowabunga.errors import JobError, UsageError
-from cowabunga.paths import CHECKOUT, cache_home
+from cowabunga import console, dagger, engine
+from cowabunga.errors import JobError
+from cowabunga.paths import CHECKOUT
 from cowabunga.process import run
 from cowabunga.receiving import receiving
 
@@ -139,42 +139,3 @@ def bench(arguments: list[str]) -> None:
     os.execve(  # noqa: S606 - arguments are passed as they are, no shell
         sys.executable, [sys.executable, "-m", "bench", *arguments], {**os.environ, "PYTHONPATH": path}
     )
-
-
-def clean() -> None:
-    """Remove cache entries that this checkout's lock files do not name and no running engine uses."""
-    in_use = {f"tool-{name}": {gotools.load(name).key()} for name in gotools.names()}
-    in_use["engine-root"] = engine.roots_in_use()
-    freed = 0
-    for kind in sorted(path for path in cache_home().iterdir() if path.is_dir()):
-        entries = sorted(kind.iterdir(), key=lambda entry: entry.stat().st_mtime)
-        if kind.name == "node-root" and cluster.status().pid is not None:
-            continue  # The node's container stands on one of them.
-        if kind.name in in_use:
-            stale = [entry for entry in entries if entry.name not in in_use[kind.name]]
-        elif kind.name.startswith(("root-", "wheels-", "image-", "venv-", "program-", "node-root", "zarf-init")):
-            stale = entries[:-1]  # The newest is the one in use.
-        else:
-            continue
-        for entry in stale:
-            freed += sum(file.lstat().st_size for file in entry.rglob("*") if file.is_file())
-            store.remove(entry)
-    console.note(f"freed {freed / 1e6:.0f} MB in {cache_home()}")
-
-
-def clean_all() -> None:
-    """Stop engine and cluster, and remove the whole cache.
-
-    Raises:
-        UsageError: What COWABUNGA_HOME names is not a cache of ours.
-    """
-    home = cache_home()
-    if home.exists() and not (home / "locks").is_dir():
-        raise UsageError(f"{home} is not a cache of ours, so it stays", "Check COWABUNGA_HOME.")
-    cluster.down()
-    engine.prune()
-    for entry in home.iterdir():
-        # Locks stay: another launcher may hold one. The environments go too; this process is already loaded.
-        if entry.name != "locks":
-            store.remove(entry)
-    console.note(f"removed what was in {home}")

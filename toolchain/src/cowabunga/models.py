@@ -131,7 +131,8 @@ def fetch(names: list[str]) -> list[Entry]:
     for entry in wanted:
         if entry.state != "here" or problems([entry]):
             _fetch(entry)
-    return chosen([entry.id for entry in wanted]) if wanted else []
+    places = {entry.path for entry in wanted}
+    return [entry for entry in entries() if entry.path in places]
 
 
 def _fetch(entry: Entry) -> None:
@@ -161,8 +162,8 @@ def _fetch(entry: Entry) -> None:
             ) from error
 
 
-def problems(found: list[Entry]) -> dict[str, str]:
-    """What is wrong with models, by id; reads every byte of those that are here.
+def problems(found: list[Entry]) -> dict[Entry, str]:
+    """What is wrong with models; reads every byte of those that are here.
 
     Args:
         found: The models.
@@ -173,14 +174,14 @@ def problems(found: list[Entry]) -> dict[str, str]:
         try:
             manifest = placing.manifests.read(entry.path)
             if manifest is None:
-                wrong[entry.id] = f"{entry.path} is not there; ./cowabunga models fetch {entry.id} brings it"
+                wrong[entry] = f"{entry.path} is not there; ./cowabunga models fetch {entry.id} brings it"
                 continue
             placing.manifests.verify(entry.path, manifest)
         except placing.ModelError as error:
-            wrong[entry.id] = str(error)
+            wrong[entry] = str(error)
         else:
             if entry.state == "outdated":
-                wrong[entry.id] = f"service.yaml asks for other files; ./cowabunga models fetch {entry.id} brings them"
+                wrong[entry] = f"service.yaml asks for other files; ./cowabunga models fetch {entry.id} brings them"
     return wrong
 
 
@@ -196,6 +197,7 @@ def add(path: Path, service: str, model_id: str | None, licence: str, source: st
 
     Raises:
         UsageError: There is no such service or path, or the id cannot be one.
+        OSError: A file cannot be read, or there is no space left; nothing half-made stays.
     """
     placing = _placing()
     services.describe(service)

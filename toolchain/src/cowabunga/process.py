@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -47,6 +49,8 @@ MIRROR_SIGNS = (
     "503 service unavailable",
     "hash sum mismatch",
 )
+FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
+NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 TAIL_LINES = 12
 # A child that was asked to end gets this long to clean up.
 GRACE_SECONDS = 60
@@ -70,6 +74,29 @@ def hint_for(kind: type[CowabungaError], log: Path | None) -> str:
     if kind is MirrorError:
         return f"Check the mirrors that apt, pip and Go are set to (./cowabunga doctor), then run it again.{where}"
     return f"Run it again after mending the cause; finished parts are kept.{where}"
+
+
+def failure_of(error: OSError) -> CowabungaError:
+    """The failure that an error of the operating system is to the user: its file and reason, by its kind.
+
+    Args:
+        error: Also one of shutil, which gathers several and knows their numbers only in words.
+    """
+    several = error.args[0] if isinstance(error, shutil.Error) and isinstance(error.args[0], list) else []
+    if several:
+        source, _, reason = next((one for one in several if _numbers(one[2]) & FULL_DISK), several[0])
+        message = f"{source}: {reason}" + (f", and {len(several) - 1} more" if several[1:] else "")
+    else:
+        message = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+    numbers = _numbers(str(error))
+    if numbers & FULL_DISK:
+        return DiskFullError(f"no space left: {message}", hint_for(DiskFullError, None))
+    kind = HostError if numbers & NOT_ALLOWED else JobError
+    return kind(message, hint_for(kind, None))
+
+
+def _numbers(text: str) -> set[int]:
+    return {int(number) for number in re.findall(r"\[Errno (\d+)\]", text)}
 
 
 def need(program: str) -> str:

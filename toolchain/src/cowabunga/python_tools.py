@@ -14,13 +14,22 @@ from cowabunga.process import run_logged
 REQUIREMENTS = TOOLCHAIN / "requirements"
 
 
+def lock(name: str) -> Path:
+    """File that pins programs, or the packages of an environment, with hashes."""
+    return REQUIREMENTS / f"{name}.lock"
+
+
+def key(name: str) -> str:
+    """Digest of all that decides what `install` unpacks."""
+    return digest_of(lock(name))
+
+
 def install(name: str) -> Path:
     """Directory into which the wheels of `toolchain/requirements/<name>.lock` are unpacked.
 
     Raises:
         MirrorError: pip could not fetch them.
     """
-    lock = REQUIREMENTS / f"{name}.lock"
 
     def build(target: Path) -> None:
         with console.step(f"fetching {name} from the Python package index", f"fetch-{name}"):
@@ -35,18 +44,18 @@ def install(name: str) -> Path:
                 "--only-binary=:all:",
             ]
             run_logged(
-                [*pip, "--no-compile", "--target", target, "-r", lock],
+                [*pip, "--no-compile", "--target", target, "-r", lock(name)],
                 logs() / f"fetch-{name}.log",
                 f"fetching {name}",
                 fallback=MirrorError,
             )
 
-    return store.ensure(f"wheels-{name}", digest_of(lock), build, verify=False)
+    return store.ensure(f"wheels-{name}", key(name), build, verify=False)
 
 
-def go(lock: str) -> Path:
-    """The `go` program of a pinned Go toolchain; `lock` is the name of its lock file."""
-    return install(lock) / "go" / "bin" / "go"
+def go(name: str) -> Path:
+    """The `go` program of a pinned Go toolchain; `name` is that of its lock file."""
+    return install(name) / "go" / "bin" / "go"
 
 
 def uv() -> Path:

@@ -135,16 +135,36 @@ def service_environment(name: str) -> Path:
         UsageError: There is no such service.
         MirrorError: pip could not fetch a package.
     """
-    compiled = describe(name).get("compiled")
-    return environment(
-        f"service-{name}",
-        FOLDER / name / "requirements.lock",
-        Compiling(
-            tuple(compiled["packages"]), compiled.get("environment", {}), FOLDER / name / "requirements-compile.lock"
-        )
+    return environment(f"service-{name}", *requirements(name))
+
+
+def requirements(name: str) -> tuple[Path, Compiling | None]:
+    """A service's lock file, and what of it is compiled on this machine.
+
+    Args:
+        name: Of the service.
+
+    Raises:
+        UsageError: There is no such service.
+    """
+    folder, compiled = FOLDER / name, describe(name).get("compiled")
+    compiling = (
+        Compiling(tuple(compiled["packages"]), compiled.get("environment", {}), folder / "requirements-compile.lock")
         if compiled
-        else None,
+        else None
     )
+    return folder / "requirements.lock", compiling
+
+
+def environment_key(lock: Path, compiling: Compiling | None = None) -> str:
+    """Digest of all that decides an environment.
+
+    Args:
+        lock: File of requirements with hashes.
+        compiling: What of it is compiled here.
+    """
+    parts = (compiling.tools, repr(compiling.environment)) if compiling else ()
+    return digest_of(lock, sys.version, sys.base_prefix, *parts)
 
 
 def environment(name: str, lock: Path, compiling: Compiling | None = None) -> Path:
@@ -162,8 +182,7 @@ def environment(name: str, lock: Path, compiling: Compiling | None = None) -> Pa
         MirrorError: pip could not fetch a package, or its hash is another.
         DiskFullError: The disk is full.
     """
-    parts = (compiling.tools, repr(compiling.environment)) if compiling else ()
-    kind, key = f"venv-{name}", digest_of(lock, sys.version, sys.base_prefix, *parts)
+    kind, key = f"venv-{name}", environment_key(lock, compiling)
     entry = cache_home() / kind / key
     python = entry / "bin" / "python"
     if (entry / MARKER).exists() and python.exists():

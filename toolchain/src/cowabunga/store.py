@@ -24,6 +24,8 @@ from cowabunga.paths import cache_home
 from cowabunga.process import hint_for
 
 MANIFEST = ".manifest.json"
+# Between an entry's key and the id of the process that makes it.
+STAGING = ".staging-"
 
 
 @contextmanager
@@ -35,15 +37,29 @@ def locked(name: str, *, shared: bool = False) -> Iterator[None]:
         shared: Whether others may hold it too, if they ask for it shared.
     """
     mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    directory = cache_home() / "locks"
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / f"{name}.lock").open("w") as handle:
+    with _lock_file(name).open("a") as handle:
         try:
             fcntl.flock(handle, mode | fcntl.LOCK_NB)
         except BlockingIOError:
             console.note(f"another launcher is at work on {name}: waiting for it")
             fcntl.flock(handle, mode)
         yield
+
+
+@contextmanager
+def locked_if_free(name: str) -> Iterator[bool]:
+    """Hold a lock of the cache unless somebody else holds it; yields whether it is held.
+
+    Args:
+        name: Of the lock.
+    """
+    with _lock_file(name).open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def ensure(kind: str, key: str, build: Callable[[Path], None], *, verify: bool = True) -> Path:
@@ -67,9 +83,9 @@ def ensure(kind: str, key: str, build: Callable[[Path], None], *, verify: bool =
         if entry.exists():
             console.warn(f"{entry} is damaged: building it anew")
             remove(entry)
-        for leftover in entry.parent.glob(f"{key}.staging-*"):
+        for leftover in entry.parent.glob(f"{key}{STAGING}*"):
             remove(leftover)
-        staging = entry.with_name(f"{key}.staging-{os.getpid()}")
+        staging = entry.with_name(f"{key}{STAGING}{os.getpid()}")
         try:
             staging.mkdir(parents=True)
             build(staging)
@@ -107,6 +123,12 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _lock_file(name: str) -> Path:
+    directory = cache_home() / "locks"
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory / f"{name}.lock"
 
 
 def _write_manifest(entry: Path) -> None:
