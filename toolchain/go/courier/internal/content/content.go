@@ -20,10 +20,11 @@ import (
 	"toolchain/courier/internal/stream"
 )
 
-// Bounds on what is kept in memory, in bytes.
+// Bounds on what is kept in memory, of all files together where the name is a plural. Sizes in bytes.
 const (
 	MaxDocument  = 4 << 20
 	MaxDocuments = 256 << 20
+	MaxBills     = 50_000
 	sniffed      = 512
 )
 
@@ -34,15 +35,14 @@ type File struct {
 	Digest string
 	// Text is the content of what looks like text and is small; nil of anything else.
 	Text []byte
-	// Inside lists what an archive holds, where the file is one that is not compressed.
+	// Inside lists the bills of materials in the archive that has them.
 	Inside []Inner
 }
 
-// Inner is a file in an archive in an archive.
+// Inner is a bill of materials in an archive in an archive.
 type Inner struct {
 	Name string
-	Size int64
-	// ImageID is the digest of the configuration of the image that a bill of materials is of; empty of anything else.
+	// ImageID is the digest of the configuration of the image that it is of; empty of anything else.
 	ImageID string
 }
 
@@ -113,6 +113,7 @@ type Reader struct {
 	// Count is called with bytes that were read; an error ends the work.
 	Count func(int64) error
 	kept  int64
+	bills int64
 	lock  sync.Mutex
 }
 
@@ -125,7 +126,7 @@ func (r *Reader) Archive(ctx context.Context, path, place string) (*Contents, er
 			return err
 		}
 		defer file.Close()
-		return stream.Tar(&counted{ctx, file, r.Count}, place, func(entry stream.Entry, content io.Reader) error {
+		return stream.Tar(&counted{stoppable{ctx, file}, r.Count}, place, func(entry stream.Entry, content io.Reader) error {
 			if !wanted[entry.Name] {
 				return nil
 			}
@@ -138,9 +139,10 @@ func (r *Reader) Archive(ctx context.Context, path, place string) (*Contents, er
 	}
 	defer file.Close()
 	whole := stream.NewHasher()
-	source := io.TeeReader(&counted{ctx, file, r.Count}, whole)
+	source := io.TeeReader(&counted{stoppable{ctx, file}, r.Count}, whole)
 	err = stream.Tar(source, place, func(entry stream.Entry, content io.Reader) error {
-		read, err := r.file(entry, content)
+		// A little of the source may unpack to much, which takes its time.
+		read, err := r.file(entry, &stoppable{ctx, content})
 		if err == nil {
 			contents.Files[entry.Name] = read
 		}
@@ -159,7 +161,7 @@ func (r *Reader) Folder(ctx context.Context, folder *stream.Folder, place string
 	contents := &Contents{Place: place, Files: map[string]*File{}}
 	each := func(ctx context.Context, atOnce int, wanted func(string) bool, visit stream.Visit) error {
 		return folder.Each(ctx, atOnce, wanted, func(entry stream.Entry, content io.Reader) error {
-			return visit(entry, &counted{ctx, content, r.Count})
+			return visit(entry, &counted{stoppable{ctx, content}, r.Count})
 		})
 	}
 	contents.again = func(ctx context.Context, wanted map[string]bool, visit stream.Visit) error {
@@ -193,11 +195,15 @@ func (r *Reader) file(entry stream.Entry, content io.Reader) (*File, error) {
 		return r.document(file, content)
 	}
 	hasher := stream.NewHasher()
-	if count == sniffed && string(head[257:262]) == "ustar" {
-		file.Inside = inside(io.TeeReader(content, hasher), entry.Name)
+	var many error
+	if count == sniffed && string(head[257:262]) == "ustar" && mayHoldBills(entry.Name) {
+		file.Inside, many = r.inside(io.TeeReader(content, hasher), entry.Name)
 	}
 	_, err = io.CopyBuffer(hasher, onlyReader{content}, make([]byte, files.Buffer))
 	file.Digest, file.Size = hasher.Sum()
+	if many != nil {
+		return nil, many
+	}
 	return file, err
 }
 
@@ -206,16 +212,20 @@ func (r *Reader) document(file *File, content io.Reader) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.lock.Lock()
-	r.kept += int64(len(text))
-	kept := r.kept
-	r.lock.Unlock()
-	if kept > MaxDocuments || len(text) > MaxDocument {
+	if !r.within(&r.kept, int64(len(text)), MaxDocuments) || len(text) > MaxDocument {
 		return nil, fault.New(fault.Unsafe, file.Name, "there is more text than %d MiB", MaxDocuments>>20)
 	}
 	sum := sha256.Sum256(text)
 	file.Text, file.Size, file.Digest = text, int64(len(text)), hex.EncodeToString(sum[:])
 	return file, nil
+}
+
+// within adds to what is kept of all files, and tells whether that is still as little as it must be.
+func (r *Reader) within(kept *int64, more, most int64) bool {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	*kept += more
+	return *kept <= most
 }
 
 func looksLikeText(head []byte) bool {
@@ -228,17 +238,26 @@ func looksLikeText(head []byte) bool {
 // onlyReader hides WriteTo, which would go round the buffer.
 type onlyReader struct{ io.Reader }
 
-type counted struct {
+// stoppable fails where the work is interrupted.
+type stoppable struct {
 	ctx    context.Context
 	source io.Reader
-	count  func(int64) error
+}
+
+func (s *stoppable) Read(buffer []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return s.source.Read(buffer)
+}
+
+type counted struct {
+	stoppable
+	count func(int64) error
 }
 
 func (c *counted) Read(buffer []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	count, err := c.source.Read(buffer)
+	count, err := c.stoppable.Read(buffer)
 	if stop := c.count(int64(count)); stop != nil {
 		return count, stop
 	}

@@ -10,7 +10,6 @@ import (
 	"io"
 	"path"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 
@@ -25,16 +24,13 @@ import (
 	"toolchain/courier/internal/stream"
 )
 
-const (
-	blobs            = "blobs/sha256"
-	bundleDefinition = "uds-bundle.yaml"
-)
+const blobs = "blobs/sha256"
 
 // Remote is a package or a bundle in a registry. Its contents are those of an OCI layout, index.json included.
 type Remote struct {
 	Contents *Contents
 	Manifest oci.Manifest
-	// Titles are the names that the manifest gives to its layers, with the files that they are.
+	// Titles are what function Titles makes of the manifest.
 	Titles map[string]string
 	// Digest is of the manifest.
 	Digest string
@@ -78,10 +74,15 @@ func (r *Reader) Registry(ctx context.Context, where Where) (*Remote, error) {
 			return nil, err
 		}
 	}
-	made := &Remote{Contents: from.contents, Titles: map[string]string{}, Digest: root.Digest.Hex}
+	made := &Remote{Contents: from.contents, Digest: root.Digest.Hex}
 	if err := json.Unmarshal(root.Manifest, &made.Manifest); err != nil {
 		return nil, fault.New(fault.Unreadable, reference, "it is no manifest: %v", err)
 	}
+	titles, faults := Titles(reference, made.Manifest.Layers)
+	if wrong := fault.First(faults); wrong != nil {
+		return nil, wrong
+	}
+	made.Titles = titles
 	if err := from.keep(root.Digest.Hex, root.Manifest); err != nil {
 		return nil, err
 	}
@@ -93,17 +94,10 @@ func (r *Reader) Registry(ctx context.Context, where Where) (*Remote, error) {
 	from.contents.Files["index.json"] = &File{Name: "index.json", Size: int64(len(index)), Text: index}
 	from.contents.Files["oci-layout"] = &File{Name: "oci-layout"}
 	from.contents.again = from.again
-	bundle := slices.ContainsFunc(made.Manifest.Layers, func(one oci.Descriptor) bool {
-		return one.Annotations[oci.Title] == bundleDefinition
-	})
 	wanted := append([]oci.Descriptor{made.Manifest.Config}, made.Manifest.Layers...)
 	for _, layer := range made.Manifest.Layers {
-		title := layer.Annotations[oci.Title]
-		if title != "" {
-			made.Titles[title] = path.Join(blobs, layer.Hex())
-		}
-		// A bundle's packages are manifests of their own, of which UDS says that they are layers, without a title.
-		if bundle && title == "" || types.MediaType(layer.MediaType).IsImage() {
+		// A bundle's packages are manifests of their own, of which UDS says that they are layers.
+		if layer.Annotations[oci.Title] == "" || types.MediaType(layer.MediaType).IsImage() {
 			inner, err := from.manifest(ctx, layer)
 			if err != nil {
 				return nil, err
@@ -219,7 +213,7 @@ func (r *registry) open(ctx context.Context, digest string, visit func(io.Reader
 		return err
 	}
 	defer source.Close()
-	return visit(&whole{source: &counted{ctx, source, r.reader.Count}})
+	return visit(&whole{source: &counted{stoppable{ctx, source}, r.reader.Count}})
 }
 
 func (r *registry) again(ctx context.Context, wanted map[string]bool, visit stream.Visit) error {

@@ -7,11 +7,10 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
-	"maps"
-	"slices"
-	"strings"
 
 	"github.com/restic/chunker"
+
+	"toolchain/courier/internal/stream"
 )
 
 // Pieces are cut where their content says, so that an insertion moves no cut but those beside it. Sizes in bytes.
@@ -57,8 +56,8 @@ func cut(source io.Reader, fine bool, yield func(piece []byte) error) error {
 			}
 			gap = gap[size:]
 		}
-		if err != nil || sparse(header) {
-			// The archive's end, or no archive: the rest is cut as it comes.
+		if err != nil || stream.Sparse(header) {
+			// The archive's end, no archive, or a file that the archive holds in another form: the rest is cut as it comes.
 			return c.content(source, fine)
 		}
 		between.on = false
@@ -68,14 +67,6 @@ func cut(source io.Reader, fine bool, yield func(piece []byte) error) error {
 			return err
 		}
 	}
-}
-
-// sparse tells members of which the archive holds other bytes than reading them gives.
-func sparse(header *tar.Header) bool {
-	return header.Typeflag == tar.TypeGNUSparse ||
-		slices.ContainsFunc(slices.Collect(maps.Keys(header.PAXRecords)), func(name string) bool {
-			return strings.HasPrefix(name, "GNU.sparse.")
-		})
 }
 
 func (c *cutter) content(source io.Reader, fine bool) error {

@@ -5,9 +5,9 @@ package delta
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -278,12 +278,67 @@ func TestAnyOrderOfPiecesComesOut(t *testing.T) {
 	}
 }
 
+// FuzzHeader changes the text of headers, under sums that are right: of what is read, nothing may lead out of a folder or
+// out of the payload.
 func FuzzHeader(f *testing.F) {
-	f.Add([]byte(magic))
-	f.Fuzz(func(t *testing.T, content []byte) {
-		header, err := readHeader(bytes.NewReader(content))
-		if err == nil && errors.Join(header.check()) != nil {
-			t.Error("a header was read that does not make sense")
+	known := Known{Path: "a", Size: 10, SHA256: strings.Repeat("0", 64)}
+	plain := func(path string, literals, instructions int64) Target {
+		return Target{Known: Known{Path: path, Size: 10, SHA256: known.SHA256}, Literals: literals, Instructions: instructions}
+	}
+	for _, targets := range [][]Target{
+		{plain("a", 4, 6)}, {plain("../a", 4, 6)}, {plain("a", -4, 14)}, {plain("a", 4, 5)}, {plain("a", 4, 7)},
+		{plain("a", 4, 1), plain("b", 2, 3)}, {plain("a", 4, 1), plain("a", 2, 3)},
+		{{Known: known, Literals: 4, Instructions: 6, Origins: []Origin{{File: 1}}}},
+		{{Known: known, Literals: 4, Instructions: 6, Origins: []Origin{{File: 0, New: true}}}},
+	} {
+		payload := Known{Size: 10, SHA256: known.SHA256}
+		text, err := json.Marshal(&Header{
+			Format: "cowabunga-delta", Version: version, Folder: true, Old: []Known{known}, New: targets, Payload: payload,
+		})
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		sum := sha256.Sum256(text)
+		front := binary.LittleEndian.AppendUint32([]byte(magic), uint32(len(text)))
+		header, err := readHeader(bytes.NewReader(slices.Concat(front, text, sum[:])))
+		if err != nil {
+			return
+		}
+		used, written := int64(0), map[string]bool{}
+		for _, old := range header.Old {
+			bounded(t, old)
+		}
+		for number, target := range header.New {
+			bounded(t, target.Known)
+			if written[target.Path] {
+				t.Errorf("%q is written twice", target.Path)
+			}
+			written[target.Path] = true
+			if target.Literals < 0 || target.Instructions < 0 || target.Unpacked < 0 || target.Unpacked > files.MaxSize {
+				t.Errorf("sizes of %+v", target)
+			}
+			used += target.Literals + target.Instructions
+			for _, origin := range target.Origins {
+				if origin.File < 0 || origin.New && origin.File >= number || !origin.New && origin.File >= len(header.Old) {
+					t.Errorf("origin %+v of file %d", origin, number)
+				}
+			}
+			if target.Same != nil && (*target.Same < 0 || *target.Same >= len(header.Old)) {
+				t.Errorf("file %d is the same as old file %d of %d", number, *target.Same, len(header.Old))
+			}
+		}
+		if used != header.Payload.Size {
+			t.Errorf("files take %d bytes of a payload that has %d", used, header.Payload.Size)
 		}
 	})
+}
+
+func bounded(t *testing.T, known Known) {
+	t.Helper()
+	if !filepath.IsLocal(known.Path) || strings.ContainsAny(known.Path, "\\\x1b") || known.Size < 0 || known.Size > files.MaxSize {
+		t.Errorf("%+v leads elsewhere or has no size of a file", known)
+	}
 }

@@ -6,6 +6,7 @@ package stream
 
 import (
 	"io"
+	"sync/atomic"
 
 	"toolchain/courier/internal/fault"
 )
@@ -37,14 +38,14 @@ func (b *bounded) Read(buffer []byte) (int, error) {
 	return count, err
 }
 
-// counter counts what is read through it.
+// counter counts what is read through it. The decoder of zstd reads beside whoever asks for the count.
 type counter struct {
 	source io.Reader
-	count  int64
+	count  atomic.Int64
 }
 
 func (c *counter) Read(buffer []byte) (int, error) {
 	count, err := c.source.Read(buffer)
-	c.count += int64(count)
+	c.count.Add(int64(count))
 	return count, err
 }

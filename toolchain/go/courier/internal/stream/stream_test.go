@@ -7,8 +7,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -107,6 +109,66 @@ func TestWhatIsUnsafeIsRefused(t *testing.T) {
 	}
 }
 
+// sparse is an archive of a file with a hole of 100 MB. Go writes none: it is made of one that is nearly that.
+func sparse(t *testing.T, records map[string]string, content string) []byte {
+	t.Helper()
+	made := &bytes.Buffer{}
+	writer := tar.NewWriter(made)
+	header := &tar.Header{Name: "a", Typeflag: tar.TypeReg, Size: int64(len(content)), PAXRecords: map[string]string{}}
+	for name, value := range records {
+		header.PAXRecords["GNU_sparse."+name] = value
+	}
+	if err := writer.WriteHeader(header); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(writer, content); err != nil {
+		t.Fatal(err)
+	}
+	if err := writer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return bytes.ReplaceAll(made.Bytes(), []byte("GNU_sparse."), []byte("GNU.sparse."))
+}
+
+// oldSparse is such an archive as GNU tar wrote them before there was PAX.
+func oldSparse(t *testing.T) []byte {
+	t.Helper()
+	made := archive(t, member{"a", tar.TypeReg, strings.Repeat("x", 512)})
+	const kind, sums, sumsEnd, magic, holes, size = 156, 148, 156, 257, 386, 483
+	made[kind] = tar.TypeGNUSparse
+	copy(made[magic:], "ustar  \x00")
+	copy(made[holes:], fmt.Sprintf("%011o\x00%011o\x00", 0, 512))
+	copy(made[size:], fmt.Sprintf("%011o\x00", 100_000_000))
+	copy(made[sums:sumsEnd], "        ")
+	sum := 0
+	for _, one := range made[:512] {
+		sum += int(one)
+	}
+	copy(made[sums:], fmt.Sprintf("%06o\x00 ", sum))
+	return made
+}
+
+func TestSparseFilesAreRefusedBeforeTheyAreUnpacked(t *testing.T) {
+	data := strings.Repeat("x", 512)
+	table := fmt.Sprintf("%-512s", "2\n0\n512\n100000000\n0\n") + data
+	for name, source := range map[string][]byte{
+		"old": oldSparse(t),
+		"0.1": sparse(t, map[string]string{"map": "0,512", "numblocks": "1", "size": "100000000"}, data),
+		"1.0": sparse(t, map[string]string{"major": "1", "minor": "0", "realsize": "100000000"}, strings.ReplaceAll(table, " ", "\x00")),
+	} {
+		header, err := tar.NewReader(bytes.NewReader(source)).Next()
+		if err != nil || header.Size != 100_000_000 {
+			t.Fatalf("%s: no sparse file, so nothing is tested: %+v %v", name, header, err)
+		}
+		for _, links := range []bool{false, true} {
+			err := Entries(bytes.NewReader(source), "test", links, func(Entry, io.Reader) error { return errors.New("it is visited") })
+			if found := fault.As(err); found == nil || found.Kind != fault.Unsafe || !strings.Contains(found.Text, "sparse") {
+				t.Errorf("%s, links %t: %v", name, links, err)
+			}
+		}
+	}
+}
+
 func TestBombsAreRefused(t *testing.T) {
 	bomb := archive(t, member{"a", tar.TypeReg, strings.Repeat("\x00", 100<<20)})
 	for name, source := range map[string][]byte{
@@ -127,6 +189,23 @@ func TestBombsAreRefused(t *testing.T) {
 	}
 	if _, err := read(many.Bytes()); fault.As(err) == nil || fault.As(err).Kind != fault.Unsafe {
 		t.Errorf("many: %v", err)
+	}
+}
+
+// The decoder reads ahead while the bound is looked at, which is what this is for under -race.
+func TestLargeFilesPassTheBound(t *testing.T) {
+	text := make([]byte, Allowance+16<<20)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(text)
+	source := squeezed(t, archive(t, member{"a", tar.TypeReg, string(text)}), zstd.WithEncoderLevel(zstd.SpeedFastest))
+	err := Tar(bytes.NewReader(source), "test", func(_ Entry, content io.Reader) error {
+		count, err := io.Copy(io.Discard, content)
+		if count != int64(len(text)) {
+			t.Error(count)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"strings"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -55,11 +56,11 @@ func Plain(source io.Reader, place string) (io.Reader, func(), error) {
 		}
 		plain = decoder
 	}
-	return &bounded{source: plain, in: func() int64 { return counted.count }, place: place}, release, nil
+	return &bounded{source: plain, in: counted.count.Load, place: place}, release, nil
 }
 
 // Tar visits the regular files of an archive, compressed or not, and reads it to its end, so that its checksums count.
-// Links, devices and names that lead elsewhere are faults: nothing that is shipped has any.
+// Links, devices, sparse files and names that lead elsewhere are faults: nothing that is shipped has any.
 func Tar(source io.Reader, place string, visit Visit) error {
 	plain, release, err := Plain(source, place)
 	if err != nil {
@@ -72,7 +73,8 @@ func Tar(source io.Reader, place string, visit Visit) error {
 	return rest(plain, place)
 }
 
-// Entries visits the regular files of an archive that is not compressed. Where links are allowed they are passed over.
+// Entries visits the regular files of an archive that is not compressed. Where links are allowed they are passed over, and
+// names may come twice.
 func Entries(plain io.Reader, place string, links bool, visit Visit) error {
 	reader := tar.NewReader(plain)
 	seen := map[string]bool{}
@@ -92,20 +94,38 @@ func Entries(plain io.Reader, place string, links bool, visit Visit) error {
 			return fault.New(fault.Unsafe, place, "%v", err)
 		}
 		switch {
+		case Sparse(header):
+			return fault.New(fault.Unsafe, place, "%q is a sparse file, which may unpack to any size", name)
 		case header.Typeflag == tar.TypeDir:
 			continue
 		case header.Typeflag != tar.TypeReg && links:
 			continue
 		case header.Typeflag != tar.TypeReg:
 			return fault.New(fault.Unsafe, place, "%q is a link or a device; expected files and folders alone", name)
-		case seen[name] && !links:
+		case seen[name]:
 			return fault.New(fault.Unsafe, place, "it has %q twice", name)
 		}
-		seen[name] = true
+		if !links {
+			seen[name] = true
+		}
 		if err := visit(Entry{Name: name, Size: header.Size}, reader); err != nil {
 			return broken(err, place)
 		}
 	}
+}
+
+// Sparse tells files with holes, of which an archive holds other bytes than reading them gives: a hole of any size takes
+// none, and reading it reads nothing of the archive.
+func Sparse(header *tar.Header) bool {
+	if header.Typeflag == tar.TypeGNUSparse {
+		return true
+	}
+	for record := range header.PAXRecords {
+		if strings.HasPrefix(record, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
 }
 
 // rest reads what follows the archive's end: only zeros may.

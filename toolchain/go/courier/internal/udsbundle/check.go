@@ -158,6 +158,8 @@ func (b *bundle) packages(ctx context.Context, root *oci.Manifest, described *de
 		}
 		named[digest] = one
 	}
+	_, faults := content.Titles(b.contents.Place, root.Layers)
+	b.broken = append(b.broken, faults...)
 	for number, layer := range root.Layers {
 		switch title := layer.Annotations[oci.Title]; {
 		case number > maxPackages:
@@ -204,12 +206,11 @@ func (b *bundle) inner(ctx context.Context, layer oci.Descriptor, one packaged) 
 		return nil
 	}
 	b.blob(manifest.Config)
-	names := map[string]string{}
 	for _, part := range manifest.Layers {
-		if file := b.blob(part); file != nil {
-			names[part.Annotations[oci.Title]] = file.Name
-		}
+		b.blob(part)
 	}
+	names, faults := content.Titles(one.Name, manifest.Layers)
+	b.broken = append(b.broken, faults...)
 	result, facts, err := zarfpackage.Check(ctx, b.contents.Under(one.Name, names), b.anchor, &zarfpackage.Chosen{Optional: one.Optional})
 	if err != nil {
 		return err

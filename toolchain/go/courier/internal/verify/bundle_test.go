@@ -16,8 +16,15 @@ import (
 
 const bundleName = "uds-bundle-cowabungaai-dev-amd64-0.1.0.tar.zst"
 
+// extra is a layer that is added to the manifest of a bundle, or of the package in it.
+type extra struct {
+	inner bool
+	title string
+	data  string
+}
+
 // bundled is a bundle of one package, as UDS lays it out.
-func bundled(t testing.TB, signer *trust.Signer, change func(map[string][]byte)) map[string][]byte {
+func bundled(t testing.TB, signer *trust.Signer, change func(map[string][]byte), more ...extra) map[string][]byte {
 	t.Helper()
 	files := map[string][]byte{"oci-layout": []byte(`{"imageLayoutVersion":"1.0.0"}`)}
 	blob := func(title, mediaType string, data []byte) map[string]any {
@@ -44,13 +51,21 @@ func bundled(t testing.TB, signer *trust.Signer, change func(map[string][]byte))
 	for name, data := range inside {
 		parts = append(parts, blob(name, layer, data))
 	}
+	added := []any{}
+	for _, one := range more {
+		if made := blob(one.title, layer, []byte(one.data)); one.inner {
+			parts = append(parts, made)
+		} else {
+			added = append(added, made)
+		}
+	}
 	config := blob("", "application/vnd.zarf.config.v1+json", []byte("{}"))
 	inner := blob("", manifest, text(map[string]any{"schemaVersion": 2, "config": config, "layers": parts}))
 	definition := fmt.Appendf(nil, `kind: UDSBundle
 metadata: {name: cowabungaai-dev, version: 0.1.0, architecture: amd64}
 packages: [{name: cowabungaai-model, path: packages, ref: "0.1.0@%s"}]
 `, inner["digest"])
-	layers := []any{inner, blob("uds-bundle.yaml", layer, definition)}
+	layers := append([]any{inner, blob("uds-bundle.yaml", layer, definition)}, added...)
 	root := blob("", manifest, text(map[string]any{"schemaVersion": 2, "config": config, "layers": layers}))
 	files["index.json"] = text(map[string]any{"schemaVersion": 2, "manifests": []any{root}})
 	return files
@@ -98,6 +113,12 @@ func TestWhatIsWrongInABundleIsTold(t *testing.T) {
 		"another's":    {bundled(t, stranger, nil), fault.Unsigned, "another key"},
 		"nobody's": {bundled(t, signer, func(files map[string][]byte) { delete(files, "zarf.bundle.sig") }), fault.Unsigned,
 			"expected one by"},
+		"two definitions": {bundled(t, signer, nil, extra{true, "zarf.yaml", "kind: other"}), fault.Unsigned,
+			`contents cowabungaai-model: it has two layers with the title "zarf.yaml"`},
+		"no title": {bundled(t, signer, nil, extra{true, "", "more"}), fault.Unsigned, "has no title"},
+		// Its blob is the manifest's configuration, too, so that something refers to it.
+		"two definitions of the bundle": {bundled(t, signer, nil, extra{false, "uds-bundle.yaml", "{}"}), fault.Unsigned,
+			`two layers with the title "uds-bundle.yaml"`},
 		"no bills": {bundled(t, signer, func(files map[string][]byte) { delete(files, "sboms.tar") }), fault.Unsigned, "no-sbom"},
 	} {
 		faults := check(t, anchor, bundleName, packed(t, one.files))

@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -25,6 +26,7 @@ import (
 	"toolchain/courier/internal/content"
 	"toolchain/courier/internal/exit"
 	"toolchain/courier/internal/fault"
+	"toolchain/courier/internal/stream"
 	"toolchain/courier/internal/trust"
 )
 
@@ -59,6 +61,11 @@ func key(t testing.TB) (*trust.Signer, *trust.Anchor) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return keyOf(t, private)
+}
+
+func keyOf(t testing.TB, private *ecdsa.PrivateKey) (*trust.Signer, *trust.Anchor) {
+	t.Helper()
 	der, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
 		t.Fatal(err)
@@ -115,8 +122,8 @@ func parcel(t testing.TB, signer *trust.Signer, weights []byte) map[string][]byt
 	}
 	maps.Copy(files, blobs)
 	var sums strings.Builder
-	for name, data := range files {
-		fmt.Fprintf(&sums, "%s %s\n", digest(data), name)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		fmt.Fprintf(&sums, "%s %s\n", digest(files[name]), name)
 	}
 	files["checksums.txt"] = []byte(sums.String())
 	files["zarf.yaml"] = fmt.Appendf(nil, `kind: ZarfPackageConfig
@@ -197,12 +204,38 @@ func TestInterruptedWorkIsNoFault(t *testing.T) {
 	}
 }
 
-// FuzzArchive changes archives in any way: none that differs in what it holds may pass, and none may stop the program.
+// signedFiles are an archive's files, less the signature, whose bundle may change in what is not signed.
+func signedFiles(t testing.TB, archive []byte) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	err := stream.Tar(bytes.NewReader(archive), "test", func(entry stream.Entry, content io.Reader) error {
+		text, err := io.ReadAll(content)
+		found[entry.Name] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	delete(found, "zarf.bundle.sig")
+	return found
+}
+
+// FuzzArchive changes archives in any way: one that differs in what it holds must lack more than its provenance, and none
+// may stop the program.
 func FuzzArchive(f *testing.F) {
-	signer, anchor := key(f)
+	// Each process of the fuzzer comes here, and all must know the archives of one by the same key.
+	private, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), bytes.Repeat([]byte{1}, 32))
+	if err != nil {
+		f.Fatal(err)
+	}
+	signer, anchor := keyOf(f, private)
 	whole := packed(f, parcel(f, signer, []byte("weights")))
+	made := signedFiles(f, whole)
 	f.Add(whole, uint(0), byte(0))
 	f.Add(whole, uint(600), byte(1))
+	// Keys that nobody misses: what tells of the first is the signature alone, and of the second the checksums alone.
+	f.Add(whole, uint(bytes.Index(whole, []byte("required: true"))), byte(1))
+	f.Add(whole, uint(bytes.Index(whole, []byte(`artifacts":`))), byte(1))
 	f.Add(packed(f, map[string][]byte{"index.json": []byte(`{"manifests":[{}]}`), "oci-layout": []byte("{}")}), uint(0), byte(0))
 	f.Add(packed(f, map[string][]byte{"zarf.yaml": []byte("kind: ZarfPackageConfig\nbuild: {architecture: a}\n")}), uint(0), byte(0))
 	f.Fuzz(func(t *testing.T, archive []byte, place uint, bits byte) {
@@ -210,8 +243,12 @@ func FuzzArchive(f *testing.F) {
 		if len(changed) > 0 {
 			changed[place%uint(len(changed))] ^= bits
 		}
-		if len(check(t, anchor, archiveName, changed)) == 0 {
+		first := fault.First(check(t, anchor, archiveName, changed))
+		switch {
+		case first == nil:
 			t.Error("it passes without provenance")
+		case first.Kind == fault.NoOrigin && !maps.Equal(signedFiles(t, changed), made):
+			t.Error("it lacks provenance alone, though it holds other files than were signed")
 		}
 	})
 }
