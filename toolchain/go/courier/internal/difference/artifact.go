@@ -150,6 +150,9 @@ func members(source io.Reader, see func(name string, size int64, content io.Read
 		if header.Typeflag != tar.TypeReg {
 			continue
 		}
+		if stream.Sparse(header) {
+			return fmt.Errorf("%s is sparse: it could be of any size", header.Name)
+		}
 		if err := see(strings.TrimPrefix(header.Name, "./"), header.Size, archive); err != nil {
 			return err
 		}

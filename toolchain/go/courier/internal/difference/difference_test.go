@@ -298,3 +298,19 @@ func TestAPackageThatIsNotCompressedIsReadAsWell(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 }
+
+func TestASparseFileIsRefused(t *testing.T) {
+	var made bytes.Buffer
+	writer := tar.NewWriter(&made)
+	// archive/tar writes no sparse files: names of the same length become those of one.
+	records := map[string]string{"GNU_sparse.map": "0,5", "GNU_sparse.numblocks": "1", "GNU_sparse.size": "5000000000000"}
+	must(t, writer.WriteHeader(&tar.Header{Name: "zarf.yaml", Mode: 0o644, Size: 5, PAXRecords: records}))
+	_, err := writer.Write([]byte("hello"))
+	must(t, err)
+	must(t, writer.Close())
+	archive := bytes.ReplaceAll(made.Bytes(), []byte("GNU_sparse."), []byte("GNU.sparse."))
+	place := save(t, filepath.Join(t.TempDir(), "zarf-package-a.tar"), archive)
+	if _, err := Compare(context.Background(), place, place, nil); code(err) == -1 || !strings.Contains(fmt.Sprint(err), "sparse") {
+		t.Error(err)
+	}
+}
