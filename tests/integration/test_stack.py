@@ -21,7 +21,7 @@ import openai
 import pytest
 from harness import CHECKOUT, SERVICES, WITH_MODELS, Run, described
 
-from shared.ports import free_port
+from shared.ports import free_port, listening
 
 MESSAGE: list[Any] = [{"role": "user", "content": "to be or not to be"}]
 START_SECONDS = 600
@@ -109,6 +109,10 @@ def test_chat_streams(client: openai.OpenAI) -> None:
     assert "".join(parts) == "to be or not to be"
     assert len([part for part in parts if part]) > 1
     assert len({chunk.id for chunk in chunks}) == 1
+
+
+def test_it_is_reached_from_this_machine_alone(stack: Stack) -> None:
+    assert listening(httpx.URL(stack.root).port or 0) == {"0100007F"}
 
 
 def test_unknown_model_raises_the_clients_own_error(client: openai.OpenAI) -> None:

@@ -129,8 +129,9 @@ def up() -> Status:
                 )
                 code, told = registry.fill(pid, list(pushed))
                 if code != 0:
-                    for layout in pushed.values():
-                        store.remove(layout)  # Where one is damaged the next run makes it anew.
+                    if code == registry.REFUSED:
+                        for layout in pushed.values():
+                            store.remove(layout)  # Where one is damaged the next run makes it anew.
                     log = logs() / "cluster-registry.log"
                     raise EngineError(f"the cluster's registry could not be filled: {told}", f"Its log: {log}")
                 _wait_until_it_is_ready()

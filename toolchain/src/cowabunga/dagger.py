@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,15 +93,21 @@ def prepare() -> Session:
     return Session(program, base, found)
 
 
-def run(session: Session, arguments: list[str]) -> int:
+def run(session: Session, arguments: list[str], *, within: Sequence[str] = (), pass_fds: Sequence[int] = ()) -> int:
     """Run the dagger CLI in the checkout, on this process's terminal; its exit code.
+
+    Args:
+        session: The CLI and its engine.
+        arguments: Of the CLI.
+        within: A command that runs it, with its arguments.
+        pass_fds: File descriptors that this command inherits.
 
     Raises:
         EngineError: The engine died meanwhile.
     """
     with engine.in_use():
-        command = [str(session.program), *arguments]
-        code = process.run(command, env=session.environment, cwd=CHECKOUT, alive=session.alive)
+        command = [*within, str(session.program), *arguments]
+        code = process.run(command, env=session.environment, cwd=CHECKOUT, alive=session.alive, pass_fds=pass_fds)
     if code and not session.alive():
         raise engine.died(f"dagger {' '.join(arguments[:2])}")
     return code

@@ -34,6 +34,8 @@ SDK = TOOLCHAIN / "sdk-python"
 RECIPE = "2"
 # After an unclean end the engine first removes its cache, which can take minutes.
 READY_SECONDS = 180
+# Tells a command that the one which started it uses the engine of this run directory.
+HELD_BY = "COWABUNGA_ENGINE_HELD"
 # A larger log is put aside at the next start.
 LOG_BYTES = 20_000_000
 # An engine that is killed before it has written its state down starts with an empty cache.
@@ -181,17 +183,29 @@ def up() -> Status:
     root = root_directory()
     registry_program = gotools.ensure("registry") / "registry"
     with store.locked(ENGINE):
-        known = _running()
-        if known and known.key == wanted and container.pid_of(ENGINE) and _answers():
+        if _serves(wanted):
             return status()
-        if known and alive():
-            console.note("the engine is of another toolchain or does not answer: starting it anew")
-            with store.locked(f"{ENGINE}-use"):
-                _stop()
-        else:
-            _stop()  # Also what a start that was interrupted has left.
-        with console.step("starting the engine", "engine-start"):
-            _start(root, registry_program, wanted)
+        if not alive():
+            return _start_anew(root, registry_program, wanted)
+    if os.environ.get(HELD_BY) == str(run_home()):
+        console.note("the engine is of another toolchain, and stays: what started this command uses it")
+        return status()
+    console.note("the engine is of another toolchain or does not answer: starting it anew")
+    # Who uses it may need the other lock to end.
+    with store.locked(f"{ENGINE}-use"), store.locked(ENGINE):
+        return status() if _serves(wanted) else _start_anew(root, registry_program, wanted)
+
+
+def _serves(wanted: str) -> bool:
+    """Whether the engine with this key runs and answers."""
+    known = _running()
+    return known is not None and known.key == wanted and container.pid_of(ENGINE) is not None and _answers()
+
+
+def _start_anew(root: Path, registry_program: Path, wanted: str) -> Status:
+    _stop()  # Also what a start that was interrupted has left.
+    with console.step("starting the engine", "engine-start"):
+        _start(root, registry_program, wanted)
     return status()
 
 
@@ -202,10 +216,14 @@ def alive() -> bool:
 
 
 @contextmanager
-def in_use() -> Iterator[None]:
-    """Keep other launchers from replacing the engine by one of another toolchain meanwhile."""
+def in_use() -> Iterator[dict[str, str]]:
+    """Keep other launchers from replacing the engine by one of another toolchain meanwhile.
+
+    Yields:
+        A variable for programs that may call the launcher: those must not wait for who started them.
+    """
     with store.locked(f"{ENGINE}-use", shared=True):
-        yield
+        yield {HELD_BY: str(run_home())}
 
 
 def down() -> bool:
@@ -361,8 +379,9 @@ def _push_base_images(engine_pid: int) -> None:
     if code != 0:
         if container.pid_of(ENGINE) is None:
             raise _silence("the engine ended right after its start")
-        for name in images.BASE_IMAGES:
-            store.remove(images.layout(name))  # Where one is damaged the next run makes it anew.
+        if code == registry.REFUSED:
+            for name in images.BASE_IMAGES:
+                store.remove(images.layout(name))  # Where one is damaged the next run makes it anew.
         raise EngineError(
             f"the base images could not be put into the registry: {text}", f"Its log: {logs() / 'registry.log'}"
         )

@@ -126,8 +126,8 @@ def test(arguments: list[str]) -> None:
     chosen = any(("/" in argument or ".py" in argument) and not argument.startswith("-") for argument in arguments)
     command = [sys.executable, "-m", "pytest", *([] if chosen else TESTS), *arguments]
     path = f"{session.program.parent}:{os.environ.get('PATH', os.defpath)}"
-    with engine.in_use():
-        code = run(command, env={**session.environment, "PATH": path}, cwd=CHECKOUT)
+    with engine.in_use() as held:
+        code = run(command, env={**session.environment, **held, "PATH": path}, cwd=CHECKOUT)
     if code:
         raise JobError(f"the tests failed (pytest ended with {code})")
 

@@ -159,6 +159,7 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     alive: Callable[[], bool] = lambda: True,
+    pass_fds: Sequence[int] = (),
 ) -> int:
     """Run a program to its end; its exit code.
 
@@ -171,6 +172,7 @@ def run(
         env: Variables added to the environment.
         cwd: Working directory.
         alive: Whether what the program talks to is still there; where it is not, the program is ended.
+        pass_fds: File descriptors that it inherits.
     """
     with (
         subprocess.Popen(
@@ -180,6 +182,7 @@ def run(
             stderr=subprocess.STDOUT if stdout else None,
             env={**os.environ, **(env or {})},
             cwd=cwd,
+            pass_fds=pass_fds,
         ) as process,
         watched(process, alive),
     ):

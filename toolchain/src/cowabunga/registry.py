@@ -18,12 +18,15 @@ import httpx
 
 from cowabunga import oci
 from cowabunga.container import Container, Mount
-from cowabunga.errors import EngineError
 from cowabunga.paths import make_run_home
 from cowabunga.process import capture, need
 
 ADDRESS = "127.0.0.1:5000"
 UNPRIVILEGED = 65532
+REFUSED, NO_ANSWER = 10, 11
+# Waits between attempts double, from half a second: they end before the time for everything is over.
+CONNECTIONS = 8
+FILL_SECONDS = 120
 
 
 def run_files(name: str) -> tuple[str, str]:
@@ -77,9 +80,13 @@ def fill(pid: int, references: Sequence[str]) -> tuple[int, str]:
     Args:
         pid: A process of the namespace.
         references: LAYOUT=NAME:TAG of each.
+
+    Returns:
+        0; REFUSED where the registry did not take one, which may be damaged; any other where it did not answer.
     """
     inside = [need("nsenter"), f"--net=/proc/{pid}/ns/net", sys.executable, "-m", "cowabunga.registry"]
-    return capture([*inside, *references], timeout=120)
+    code, told = capture([*inside, *references], timeout=FILL_SECONDS)
+    return code, told or f"no answer within {FILL_SECONDS} s"
 
 
 def push(client: httpx.Client, layout: Path, name: str, tag: str) -> None:
@@ -114,21 +121,23 @@ def _push_blob(client: httpx.Client, name: str, digest: str, file: Path) -> None
         client.put(location, content=source, headers=headers).raise_for_status()
 
 
-def main(arguments: list[str]) -> None:
-    """Push every LAYOUT=NAME:TAG."""
-    transport = httpx.HTTPTransport(retries=20)
+def main(arguments: list[str]) -> int:
+    """Push every LAYOUT=NAME:TAG; the exit code, as `fill` has it."""
+    transport = httpx.HTTPTransport(retries=CONNECTIONS)
     with httpx.Client(base_url=f"http://{ADDRESS}", transport=transport, timeout=60, trust_env=False) as client:
         for argument in arguments:
             layout, _, reference = argument.rpartition("=")
             name, _, tag = reference.rpartition(":")
             try:
                 push(client, Path(layout), name, tag)
+            except httpx.HTTPStatusError as error:
+                print(f"the registry refused {reference}: {error}", file=sys.stderr)
+                return REFUSED
             except httpx.HTTPError as error:
-                raise EngineError(f"the registry refused {reference}: {error}") from error
+                print(f"the registry did not answer: {error}", file=sys.stderr)
+                return NO_ANSWER
+    return 0
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except EngineError as failure:
-        sys.exit(failure.message)
+    sys.exit(main(sys.argv[1:]))
