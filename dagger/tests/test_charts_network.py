@@ -114,12 +114,32 @@ def test_the_gateway_reaches_its_backends_its_database_and_dns() -> None:
 
 
 def test_the_gateways_package_speaks_for_the_backends_of_its_namespace() -> None:
+    traced = ("--set=tracing.endpoint=http://collector.otel:4317", "--set=tracing.namespace=otel")
     covered = [
         one
-        for one in rendered(API).one("Package")["spec"]["network"]["allow"]
+        for one in rendered(API, *traced).one("Package")["spec"]["network"]["allow"]
         if one["selector"] == {**GATEWAY, "app.kubernetes.io/component": "backend"}
     ]
-    assert [(one["remoteNamespace"], one["ports"]) for one in covered] == [(NAMESPACE, [50051]), ("monitoring", [9090])]
+    gateway = {"app.kubernetes.io/name": "cowabungaai-api"}
+    assert [(one["direction"], one["remoteNamespace"], one.get("remoteSelector"), one["ports"]) for one in covered] == [
+        ("Ingress", NAMESPACE, gateway, [50051]),
+        ("Ingress", "monitoring", PROMETHEUS, [9090]),
+        ("Egress", "otel", None, [4317]),
+    ]
+
+
+def test_an_edge_of_udp_is_one_in_uds_too() -> None:
+    server = '{"description":"A server","namespace":"a","ports":[8000],"protocols":["UDP","TCP"]}'
+    allow = rendered(API, f"--set-json=network.egress=[{server}]").one("Package")["spec"]["network"]["allow"]
+    found = {one["description"]: one.get("remoteProtocol") for one in allow if one.get("remoteNamespace") == "a"}
+    assert found == {"A server": None, "A server, UDP": "UDP"}
+
+
+def test_the_gateway_of_istio_that_shows_it_may_call_it() -> None:
+    shown = rendered(API, "--set=expose.gateway=admin", '--set-json=clients=[{"namespace":"apps"}]')
+    callers = {one for one in edges(shown) if one[0] == "Ingress" and 8080 in one[3]}
+    admin = edge("Ingress", "istio-admin-gateway", {"app": "admin-ingressgateway"}, [8080])
+    assert callers - {edge("Ingress", "monitoring", PROMETHEUS, [8080])} == {admin, edge("Ingress", "apps", {}, [8080])}
 
 
 def test_no_two_edges_have_one_description() -> None:

@@ -79,13 +79,43 @@ def admin_key(shown: Rendered) -> str:
         ),
         (API, ["--set=database.host=db"], "database.secretName: name the Secret"),
         (API, ["--set=expose.gateway=passthrough"], "at '/expose/gateway'"),
-        (API, ['--set-json=network.egress=[{"description":"a","cidr":"0.0.0.0/0","ports":[1]}]'], "egress/0/cidr"),
+        *(
+            (API, [f'--set-json=network.egress=[{{"description":"a","cidr":"{cidr}","ports":[1]}}]'], "egress/0/cidr")
+            for cidr in ("0.0.0.0/0", "0.0.0.0/1", "", "::/8")
+        ),
+        (API, [DATABASE, "--set=database.cidr=0.0.0.0/1"], "at '/database/cidr'"),
+        (API, ["--set=backends.a.dns=x", "--set=backends.a.api_key_file=/etc/key"], "at '/backends/a/api_key_file'"),
+        (API, ["--set=backends.a.dns=x", "--set=backends.a.api_key_env=KEY"], "additional properties 'api_key_env'"),
+        (REPEATER, ["--set=name=4b"], "at '/name'"),
+        (REPEATER, ["--set=metricsPort=50051"], "metricsPort: 50051 is the port of the service"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_name(chart: str, arguments: list[str], told: str) -> None:
     finished = template(chart, *arguments)
     assert finished.returncode != 0
     assert told in finished.stderr
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "--set=resources.limits.memory=1.5Gi",
+        "--set=resources.limits.memory=2G",
+        "--set=tracing.endpoint=http://[2001:db8::1]:4317",
+    ],
+)
+def test_right_values_are_taken_however_they_are_written(argument: str) -> None:
+    finished = template(REPEATER, argument)
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_secrets_that_the_configuration_names_as_files_are_mounted() -> None:
+    shown = rendered(API, '--set-json=secrets=[{"name":"triton"},{"name":"keys.of.an-issuer"}]')
+    volumes = {one["name"]: one["secret"]["secretName"] for one in shown.pod["spec"]["volumes"] if "secret" in one}
+    mounts = {one["mountPath"]: one for one in shown.container["volumeMounts"]}
+    for name in ("triton", "keys.of.an-issuer"):
+        mount = mounts[f"/run/secrets/cowabungaai/given/{name}"]
+        assert (volumes[mount["name"]], mount["readOnly"]) == (name, True)
 
 
 def test_the_admin_key_that_is_made_is_one_that_the_gateway_takes() -> None:

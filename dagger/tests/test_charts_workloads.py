@@ -129,6 +129,16 @@ def test_pods_are_spread_and_taken_away_one_by_one(shown: Rendered) -> None:
     assert "minAvailable" not in budget
 
 
+def test_pods_that_must_be_spread_start_also_where_nodes_bear_no_zone() -> None:
+    shown = rendered("packages/repeater/chart", "--set=spread=DoNotSchedule")
+    spread = {one["topologyKey"]: one for one in shown.pod["spec"]["topologySpreadConstraints"]}
+    assert {key: one["whenUnsatisfiable"] for key, one in spread.items()} == {
+        "kubernetes.io/hostname": "DoNotSchedule",
+        "topology.kubernetes.io/zone": "ScheduleAnyway",
+    }
+    assert all(one["matchLabelKeys"] == ["pod-template-hash"] for one in spread.values())
+
+
 def test_pods_come_with_the_load_unless_a_file_is_their_database(shown: Rendered) -> None:
     deployment = shown.one("Deployment")
     if shown.gateway and "COWABUNGAAI_API_DATABASE_URL_FILE" not in shown.variables:

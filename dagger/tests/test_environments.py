@@ -95,3 +95,9 @@ def test_values_are_joined_as_helm_does() -> None:
     under = {"a": {"b": 1, "c": [1, 2]}, "d": 1}
     assert merged(under, {"a": {"c": [3]}, "d": {"e": 1}}) == {"a": {"b": 1, "c": [3]}, "d": {"e": 1}}
     assert under == {"a": {"b": 1, "c": [1, 2]}, "d": 1}
+
+
+def test_an_image_of_the_flavor_gpu_gets_its_values_below_those_of_the_environment() -> None:
+    of_flavor = {"gpu": {"enabled": True}, "resources": {"limits": {"memory": "16Gi"}}, "logLevel": "error"}
+    text = chart_values(load(EnvironmentName("development")), "x", {"replicas": 1, "logLevel": "info"}, "image", of_flavor)
+    assert yaml.safe_load(text) == {**of_flavor, "image": "image", "replicas": 1, "logLevel": "debug"}

@@ -192,7 +192,13 @@ def known_values(chart: str, values: str, library: str) -> dict[str, Any]:
     return known
 
 
-def chart_values(environment: Environment, service: str, known: Mapping[str, Any], image: str) -> str:
+def chart_values(
+    environment: Environment,
+    service: str,
+    known: Mapping[str, Any],
+    image: str,
+    of_flavor: Mapping[str, Any] | None = None,
+) -> str:
     """A values file for a service's chart, as YAML.
 
     Args:
@@ -200,6 +206,7 @@ def chart_values(environment: Environment, service: str, known: Mapping[str, Any
         service: Its name.
         known: The chart's values, as known_values has them.
         image: Reference of the image, with tag and digest.
+        of_flavor: Values of the image's flavor; those of the environment count more.
 
     Raises:
         DeploymentError: A value is none of the chart's; the message lists those that are.
@@ -207,7 +214,7 @@ def chart_values(environment: Environment, service: str, known: Mapping[str, Any
     values = environment.values_for(service)
     if problems := list(_unknown(values, known, service, ())):
         raise DeploymentError("\n".join(problems))
-    return yaml.safe_dump({"image": image, **values}, sort_keys=False)
+    return yaml.safe_dump({"image": image, **merged(of_flavor or {}, values)}, sort_keys=False)
 
 
 def _unknown(values: Mapping[str, Any], known: Mapping[str, Any], service: str, path: tuple[str, ...]) -> list[str]:

@@ -13,6 +13,7 @@ from cowabungaai import environments, registries
 from cowabungaai.environments import DeployedService, Deployment, EnvironmentName
 from cowabungaai.functions.building import Building
 from cowabungaai.images import version_of
+from cowabungaai.packages import gpu_values
 from cowabungaai.published import check_sha, tags_of
 from cowabungaai.report import BuildReport
 
@@ -48,7 +49,7 @@ class Environments(Building):
             asked = described.tags_for(version, sha)
             tags = tags_of(version, row.flavor, sha, release=False, environment=asked)
             image = f"{address}/{row.service}:{tags[0]}@{row.digest}"
-            values = await self._values(described, row.service, image)
+            values = await self._values(described, row.service, image, row.flavor)
             file = None
             if values is not None:
                 file = f"values/{row.service}.yaml"
@@ -61,7 +62,7 @@ class Environments(Building):
         summary = Deployment(environment=environment.value, sha=sha, policy=described.policy, services=deployed)
         return built.with_new_file("environment.json", summary.model_dump_json(indent=2) + "\n")
 
-    async def _values(self, described: environments.Environment, service: str, image: str) -> str | None:
+    async def _values(self, described: environments.Environment, service: str, image: str, flavor: str) -> str | None:
         """A service's values file; None where it has no chart."""
         chart = f"packages/{service}/chart"
         if not await self.source.glob(f"{chart}/values.yaml"):
@@ -69,4 +70,5 @@ class Environments(Building):
         texts = [await self.source.file(f"{chart}/{name}").contents() for name in ("Chart.yaml", "values.yaml")]
         library = await self.source.file(LIBRARY).contents() if await self.source.glob(LIBRARY) else ""
         known = environments.known_values(texts[0], texts[1], library)
-        return environments.chart_values(described, service, known, image)
+        of_flavor = await gpu_values(self.source, service) if flavor == "gpu" else {}
+        return environments.chart_values(described, service, known, image, of_flavor)

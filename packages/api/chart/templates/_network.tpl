@@ -5,8 +5,10 @@
 {{- $values := .Values -}}
 {{- $database := $values.database -}}
 {{- $backend := dict "app.kubernetes.io/part-of" "cowabungaai" "app.kubernetes.io/component" "backend" -}}
+{{- $shown := printf "istio-%s-gateway" $values.expose.gateway -}}
+{{- $ingress := dict "namespace" $shown "pods" (dict "app" (printf "%s-ingressgateway" $values.expose.gateway)) -}}
 edges:
-  {{- range $values.clients }}
+  {{- range prepend $values.clients $ingress }}
   {{- /* UDS makes names of descriptions, which must differ. */}}
   {{- $pods := values (.pods | default dict) | sortAlpha | join " " }}
   - description: {{ printf "Calls from %s %s" .namespace $pods | trim | quote }}
@@ -14,7 +16,7 @@ edges:
     namespace: {{ .namespace | quote }}
     pods: {{ toJson (.pods | default dict) }}
     ports: [{{ $values.port }}]
-    managed: {{ eq .namespace (printf "istio-%s-gateway" $values.expose.gateway) }}
+    managed: {{ eq .namespace $shown }}
   {{- end }}
   {{- range $values.backendNamespaces }}
   - description: {{ printf "Backends %s on %s" .namespace (join " " .ports) | quote }}
@@ -58,7 +60,17 @@ covers:
     direction: Ingress
     selector: {{ toJson $backend }}
     namespace: {{ . | quote }}
-    pods: {{ toJson $values.network.monitoring.pods }}
+    pods: {{ $values.network.monitoring.pods | default (dict "app.kubernetes.io/name" "prometheus") | toJson }}
     ports: [{{ $values.metricsPort }}]
+  {{- end }}
+  {{- with $values.tracing }}
+  {{- if .endpoint }}
+  - description: Traces of backends to the collector
+    direction: Egress
+    selector: {{ toJson $backend }}
+    namespace: {{ .namespace | quote }}
+    pods: {{ toJson .pods }}
+    ports: [{{ include "cowabungaai.tracingPort" . }}]
+  {{- end }}
   {{- end }}
 {{- end -}}

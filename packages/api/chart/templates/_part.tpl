@@ -58,6 +58,9 @@ env:
 mounts:
   - {name: models, mountPath: /etc/cowabungaai, readOnly: true}
   - {name: admin-key, mountPath: /run/secrets/cowabungaai/admin-key, readOnly: true}
+  {{- range $number, $secret := $values.secrets }}
+  - {name: given-{{ $number }}, mountPath: {{ printf "/run/secrets/cowabungaai/given/%s" $secret.name | quote }}, readOnly: true}
+  {{- end }}
   {{- if not $database.secretName }}
   - {name: data, mountPath: /var/lib/cowabungaai}
   {{- else if not $database.host }}
@@ -70,6 +73,10 @@ volumes:
     secret:
       secretName: {{ include "api.adminSecret" . | quote }}
       items: [{key: {{ $values.adminKey.key | quote }}, path: key}]
+  {{- range $number, $secret := $values.secrets }}
+  - name: given-{{ $number }}
+    secret: {secretName: {{ $secret.name | quote }}}
+  {{- end }}
   {{- if not $database.secretName }}
   - name: data
     {{- if $values.volume.persistent }}

@@ -17,6 +17,9 @@ special of the service:
 {{- define "cowabungaai.all" -}}
 {{- $part := include .part .root | fromYaml -}}
 {{- with $part.Error -}}{{- fail (printf "%s: %s" $.part .) -}}{{- end -}}
+{{- if and (ne $part.metrics.port $part.port.name) (eq (int .root.Values.metricsPort) (int $part.port.number)) -}}
+{{- fail (printf "metricsPort: %d is the port of the service; name another one" (int .root.Values.metricsPort)) -}}
+{{- end -}}
 {{- $given := dict "root" .root "part" $part -}}
 {{ include "cowabungaai.account" $given }}
 ---

@@ -87,13 +87,16 @@ runtimeClassName: {{ .runtimeClassName | quote }}
 {{- end }}
 {{- end }}
 topologySpreadConstraints:
-  {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
-  - topologyKey: {{ . }}
+  # Where nodes bear no zone, nothing could be started that must be spread over zones.
+  {{- range $key, $when := dict "kubernetes.io/hostname" $values.spread "topology.kubernetes.io/zone" "ScheduleAnyway" }}
+  - topologyKey: {{ $key }}
     maxSkew: 1
-    whenUnsatisfiable: {{ $values.spread }}
+    whenUnsatisfiable: {{ $when }}
     labelSelector:
       matchLabels:
         {{- include "cowabungaai.selector" $.root | nindent 8 }}
+    # Pods of the version before count for nothing.
+    matchLabelKeys: [pod-template-hash]
   {{- end }}
 {{- with include "cowabungaai.modelCopies" . | trim }}
 initContainers:

@@ -34,11 +34,11 @@ spec:
     allow:
       {{- range include "cowabungaai.allEdges" . | fromYamlArray }}
       {{- if not .managed }}
-      {{- include "cowabungaai.allow" (dict "root" $.root "edge" . "selector" $selector) | nindent 6 }}
+      {{- include "cowabungaai.allow" (dict "root" $.root "edge" . "selector" $selector) | trim | nindent 6 }}
       {{- end }}
       {{- end }}
       {{- range .part.covers }}
-      {{- include "cowabungaai.allow" (dict "root" $.root "edge" . "selector" .selector) | nindent 6 }}
+      {{- include "cowabungaai.allow" (dict "root" $.root "edge" . "selector" .selector) | trim | nindent 6 }}
       {{- end }}
   {{- with .part.sso }}
   sso:
@@ -47,16 +47,22 @@ spec:
 {{- end -}}
 
 {{- define "cowabungaai.allow" -}}
-- description: {{ .edge.description | quote }}
-  direction: {{ .edge.direction }}
-  selector: {{ toJson .selector }}
-  {{- if .edge.cidr }}
-  remoteCidr: {{ .edge.cidr }}
+{{- $given := . -}}
+{{- range $protocol := .edge.protocols | default (list "TCP") }}
+- description: {{ printf "%s%s" $given.edge.description (ternary "" (printf ", %s" $protocol) (eq $protocol "TCP")) | quote }}
+  direction: {{ $given.edge.direction }}
+  selector: {{ toJson $given.selector }}
+  {{- if $given.edge.cidr }}
+  remoteCidr: {{ $given.edge.cidr }}
   {{- else }}
-  remoteNamespace: {{ .edge.namespace | default .root.Release.Namespace | quote }}
-  {{- with .edge.pods }}
+  remoteNamespace: {{ $given.edge.namespace | default $given.root.Release.Namespace | quote }}
+  {{- with $given.edge.pods }}
   remoteSelector: {{ toJson . }}
   {{- end }}
   {{- end }}
-  ports: {{ toJson .edge.ports }}
+  ports: {{ toJson $given.edge.ports }}
+  {{- if ne $protocol "TCP" }}
+  remoteProtocol: {{ $protocol }}
+  {{- end }}
+{{- end }}
 {{- end -}}
