@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import importlib.util
 import json
 import re
@@ -21,7 +22,8 @@ REPEATER = "packages/repeater/chart"
 LLAMA = "packages/llama-cpp-python/chart"
 EMBEDDINGS = "packages/text-embeddings/chart"
 VLLM = "packages/vllm/chart"
-MODEL = "--set=model.image=ghcr.io/cowabungaai/models/a:sha256-000000000000"
+REFERENCE = "ghcr.io/cowabungaai/models/a:sha256-000000000000"
+MODEL = f"--set=model.image={REFERENCE}"
 DATABASE = "--set=database.secretName=postgres"
 KEY = "cowabungaai-api-admin-key"
 SCHEMAS = sorted(ROOT.glob("packages/*/chart/values.schema.json"))
@@ -38,6 +40,11 @@ def keys() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def copied(reference: str, name: str) -> str:
+    """Where a model is copied to: one folder for each reference of an image."""
+    return f"/models/{name}-{hashlib.sha256(reference.encode()).hexdigest()[:12]}"
 
 
 def admin_key(shown: Rendered) -> str:
@@ -160,14 +167,16 @@ def test_a_database_is_named_by_a_url_or_by_its_parts() -> None:
 
 
 def test_models_are_copied_and_checked_before_the_service_starts() -> None:
-    second = '[{"image":"registry/b:1","id":"b"},{"image":"registry/c:1","id":"c","delivery":"volume"}]'
+    pinned = f"registry:5000/b@sha256:{'0' * 64}"
+    second = f'[{{"image":"{pinned}","id":"b"}},{{"image":"registry/c:1","id":"c","delivery":"volume"}}]'
     shown = rendered(LLAMA, MODEL, "--set=model.id=a", f"--set-json=models={second}")
     copies = [(one["image"], one["command"], one["args"]) for one in shown.pod["spec"]["initContainers"]]
     assert copies == [
-        ("ghcr.io/cowabungaai/models/a:sha256-000000000000", ["/copy"], ["/model", "/models/a"]),
-        ("registry/b:1", ["/copy"], ["/model", "/models/b"]),
+        (REFERENCE, ["/copy"], ["/model", copied(REFERENCE, "a")]),
+        (pinned, ["/copy"], ["/model", copied(pinned, "b")]),
     ]
-    assert shown.variables["COWABUNGAAI_MODEL"] == "a=/models/a,b=/models/b,c=/images/c"
+    told = f"a={copied(REFERENCE, 'a')},b={copied(pinned, 'b')},c=/images/c"
+    assert shown.variables["COWABUNGAAI_MODEL"] == told
     volumes = {one["name"]: one for one in shown.pod["spec"]["volumes"]}
     assert volumes["models"] == {"name": "models", "emptyDir": {"sizeLimit": "16Gi"}}
     mounts = {one["mountPath"]: one for one in shown.container["volumeMounts"]}
@@ -178,7 +187,15 @@ def test_models_are_copied_and_checked_before_the_service_starts() -> None:
 
 
 def test_a_model_without_an_id_has_that_of_its_manifest() -> None:
-    assert rendered(LLAMA, MODEL).variables["COWABUNGAAI_MODEL"] == "/models/model-0"
+    assert rendered(LLAMA, MODEL).variables["COWABUNGAAI_MODEL"] == copied(REFERENCE, "a")
+
+
+def test_a_new_version_of_a_model_has_another_folder() -> None:
+    old, new = (
+        rendered(LLAMA, "--set=model.id=a", f"--set=model.image=registry/a:{tag}").variables["COWABUNGAAI_MODEL"]
+        for tag in ("1", "2")
+    )
+    assert old != new
 
 
 def test_a_model_that_is_mounted_is_not_copied() -> None:
@@ -209,13 +226,14 @@ def test_devices_are_asked_for_as_the_values_say() -> None:
 
 def test_devices_of_one_pod_share_the_layers_and_adapters_are_served() -> None:
     adapters = '[{"image":"registry/tuned:1","id":"tuned"}]'
+    folder = copied("registry/tuned:1", "tuned")
     shown = rendered(VLLM, MODEL, "--set=gpu.count=2", f"--set-json=adapters={adapters}")
     (config,) = [one for one in shown.all("ConfigMap") if "config.yaml" in one["data"]]
     assert yaml.safe_load(config["data"]["config.yaml"]) == {
         "engine": {"tensor_parallel_size": 2},
-        "adapters": [{"id": "tuned", "path": "/models/tuned"}],
+        "adapters": [{"id": "tuned", "path": folder}],
     }
-    assert ["/model", "/models/tuned"] in [one["args"] for one in shown.pod["spec"]["initContainers"]]
+    assert ["/model", folder] in [one["args"] for one in shown.pod["spec"]["initContainers"]]
     assert "tuned" not in shown.variables["COWABUNGAAI_MODEL"]
     other = rendered(VLLM, MODEL, "--set=gpu.count=2", "--set=config.engine.tensor_parallel_size=1")
     (config,) = [one for one in other.all("ConfigMap") if "config.yaml" in one["data"]]

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -77,13 +78,68 @@ func check(folder string, model *manifest, out io.Writer) error {
 	return nil
 }
 
-// place copies a model; a file gets its name only once its bytes are those of the manifest, and the manifest comes last.
-func place(from, to string, model *manifest, out io.Writer) (copied int64, err error) {
-	if there, err := readManifest(to); err == nil && bytes.Equal(there.raw, model.raw) {
-		if check(to, model, out) == nil {
-			return 0, nil
+// unlisted finds what a folder holds beside its model, as files of another one: services refuse such a folder.
+func unlisted(folder string, model *manifest) (found []string, err error) {
+	files, folders := map[string]bool{manifestName: true}, map[string]bool{".": true}
+	for _, one := range model.Files {
+		files[one.Path] = true
+		for parent := filepath.Dir(one.Path); parent != "."; parent = filepath.Dir(parent) {
+			folders[parent] = true
 		}
 	}
+	err = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(folder, path)
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && folders[name] || !entry.IsDir() && files[name] {
+			return nil
+		}
+		found = append(found, path)
+		if entry.IsDir() {
+			return fs.SkipDir
+		}
+		return nil
+	})
+	return found, err
+}
+
+// complete tells whether a folder holds a model, and nothing else.
+func complete(folder string, model *manifest, out io.Writer) bool {
+	there, err := readManifest(folder)
+	if err != nil || !bytes.Equal(there.raw, model.raw) {
+		return false
+	}
+	others, err := unlisted(folder, model)
+	return err == nil && len(others) == 0 && check(folder, model, out) == nil
+}
+
+// place copies a model; a file gets its name only once its bytes are those of the manifest, and the manifest comes last.
+func place(from, to string, model *manifest, out io.Writer) (copied int64, err error) {
+	if complete(to, model, out) {
+		return 0, nil
+	}
+	unlock, err := lock(to, out)
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
+	// Files must not be replaced by equal ones: on network file systems that takes them from pods which read them.
+	if complete(to, model, out) {
+		return 0, nil
+	}
+	if err := removeOthers(to, model); err != nil {
+		return 0, err
+	}
+	parts := beside(to, "parts")
+	// What a copy left that was killed takes room.
+	if err := os.RemoveAll(parts); err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(parts)) }()
 	told := &progress{out: out, what: "copied " + model.ID, total: model.size(), told: time.Now()}
 	for _, one := range model.Files {
 		target := filepath.Join(to, one.Path)
@@ -94,15 +150,28 @@ func place(from, to string, model *manifest, out io.Writer) (copied int64, err e
 		if fine {
 			continue
 		}
-		if err := placeFile(filepath.Join(from, one.Path), target, one, told); err != nil {
+		if err := placeFile(filepath.Join(from, one.Path), target, parts, one, told); err != nil {
 			return copied, err
 		}
 		copied += one.Size
 	}
-	return copied, writeFile(filepath.Join(to, manifestName), bytes.NewReader(model.raw))
+	target := filepath.Join(to, manifestName)
+	return copied, writeChecked(target, parts, bytes.NewReader(model.raw), func(int64) error { return nil })
 }
 
-func placeFile(source, target string, wanted file, told *progress) error {
+// removeOthers removes what does not belong to a model from its folder, which it makes if it is not there.
+func removeOthers(folder string, model *manifest) error {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	others, err := unlisted(folder, model)
+	for _, other := range others {
+		err = errors.Join(err, os.RemoveAll(other))
+	}
+	return err
+}
+
+func placeFile(source, target, parts string, wanted file, told *progress) error {
 	opened, err := os.Open(source)
 	if err != nil {
 		return err
@@ -118,28 +187,22 @@ func placeFile(source, target string, wanted file, told *progress) error {
 		}
 		return nil
 	}
-	return writeChecked(target, io.TeeReader(limited, io.MultiWriter(hash, told)), refuse)
+	return writeChecked(target, parts, io.TeeReader(limited, io.MultiWriter(hash, told)), refuse)
 }
 
-func writeFile(target string, content io.Reader) error {
-	return writeChecked(target, content, func(int64) error { return nil })
-}
-
-// writeChecked writes beside a file's name, and gives it the name if nothing speaks against it.
-func writeChecked(target string, content io.Reader, refuse func(written int64) error) (err error) {
-	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
-		return err
+// writeChecked writes a file in the folder parts, and gives it its name if nothing speaks against it.
+func writeChecked(target, parts string, content io.Reader, refuse func(written int64) error) error {
+	for _, folder := range []string{parts, filepath.Dir(target)} {
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			return err
+		}
 	}
-	part := target + ".part"
-	written, err := os.OpenFile(part, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
+	// Where locks do not hold, a name of its own still keeps two copies from writing into one file.
+	part := filepath.Join(parts, rand.Text())
+	written, err := os.OpenFile(part, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(part)
-		}
-	}()
 	count, err := io.CopyBuffer(written, content, make([]byte, chunk))
 	if err = errors.Join(err, written.Sync(), written.Close()); err != nil {
 		return fmt.Errorf("%s: %w", target, err)

@@ -15,7 +15,8 @@ import (
 const usage = `usage: /copy FROM TARGET    copy a model, unless TARGET holds it already
        /copy --check FROM   only check it
 
-FROM holds manifest.json and the files that it names, each with its size and SHA-256.
+FROM holds manifest.json and the files that it names, each with its size and SHA-256. TARGET is a folder for this model
+alone: other files in it are removed. Beside it are a lock, and files until they are complete.
 Exit codes: 0 all files are there and as named, 1 they are not, 2 wrong arguments.
 `
 

@@ -1,10 +1,11 @@
 {{/* SPDX-License-Identifier: Apache-2.0 */}}
 {{/*
 Models of a service: images that hold /model and /copy, a program that copies a model and checks every file. Argument: root,
-part. A copied model has a folder below /models; with `delivery: volume` the image itself is mounted, below /images.
+part. A copied model has a folder below /models, one for each reference of an image: pods that share a claim find their own
+models there, also while a new version takes over. With `delivery: volume` the image itself is mounted, below /images.
 */}}
 
-{{/* As YAML, under `served` and `beside`: {image, delivery, folder, name}. */}}
+{{/* As YAML, under `served` and `beside`: {image, delivery, folder, volume, id}. */}}
 {{- define "cowabungaai.models" -}}
 {{- $served := list -}}
 {{- $beside := list -}}
@@ -18,19 +19,20 @@ part. A copied model has a folder below /models; with `delivery: volume` the ima
 {{- end -}}
 {{- end -}}
 {{- $number := 0 -}}
-{{- $folders := dict -}}
+{{- $ids := dict -}}
 {{- range $key, $models := dict "served" $served "beside" $beside }}
 {{ $key }}:
   {{- range $models }}
-  {{- $folder := .id | default (printf "model-%d" $number) }}
-  {{- if hasKey $folders $folder }}
-  {{- fail (printf "models: two have the id %q" $folder) }}
+  {{- $id := .id | default (printf "model-%d" $number) }}
+  {{- if hasKey $ids $id }}
+  {{- fail (printf "models: two have the id %q" $id) }}
   {{- end }}
-  {{- $_ := set $folders $folder true }}
+  {{- $_ := set $ids $id true }}
   - image: {{ .image | quote }}
     {{- $delivery := .delivery | default $.root.Values.model.delivery }}
     delivery: {{ $delivery }}
-    folder: {{ printf "/%s/%s" (ternary "models" "images" (eq $delivery "copy")) $folder | quote }}
+    {{- $copy := printf "/models/%s-%s" (regexReplaceAll "[:@].*" (base .image) "") (sha256sum .image | trunc 12) }}
+    folder: {{ ternary $copy (printf "/images/%s" $id) (eq $delivery "copy") | quote }}
     volume: model-{{ $number }}
     id: {{ .id | default "" | quote }}
   {{- $number = add1 $number }}
