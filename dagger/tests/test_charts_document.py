@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 TEXT = (ROOT / "docs/charts.md").read_text()
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 MODEL = "--set=model.image=ghcr.io/cowabungaai/models/a:1"
-CHARTS = ["api", "api", "api", "llama-cpp-python", "api", "vllm", "api"]
+CHARTS = ["api", "api", "api", "api", "llama-cpp-python", "api", "vllm", "api"]
 COMMENTED = sorted(ROOT.glob("packages/*/chart/values.yaml"))
 
 
