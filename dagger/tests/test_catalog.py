@@ -34,6 +34,15 @@ def spec(name: str, *depends_on: str) -> ServiceSpec:
     return parse(changed, f"services/{name}/service.yaml")
 
 
+def test_what_the_tests_of_services_need_is_given_to_them() -> None:
+    """They skip what needs a model or wheels where the pipeline gives none."""
+    for path in SERVICES.glob("*/service.yaml"):
+        one = parse(path.read_text(), path.name)
+        tests = "".join(file.read_text() for file in (SERVICES / one.name / "tests").rglob("*.py"))
+        assert one.model or "COWABUNGAAI_TEST_MODEL" not in tests, one.name
+        assert one.test_wheels or "COWABUNGAAI_TEST_WHEELS" not in tests, one.name
+
+
 @pytest.mark.parametrize(
     ("more", "flavor", "megabytes"),
     [

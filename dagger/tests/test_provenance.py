@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,14 @@ def dependencies(statement: dict[str, Any]) -> dict[str, dict[str, str]]:
     return {one["name"]: one["digest"] for one in found}
 
 
+def sums(*modules: str) -> str:
+    """A go.sum; the digest of each module is its number."""
+    return "".join(
+        f"{module} h1:{base64.b64encode(bytes([number] * 32)).decode()}\n{module}/go.mod h1:x=\n"
+        for number, module in enumerate(modules)
+    )
+
+
 def test_a_statement_has_the_form_that_the_specifications_ask_for() -> None:
     Draft202012Validator(SCHEMA).validate(made())
 
@@ -166,13 +175,74 @@ def test_go_tools_have_the_digests_of_their_go_sum() -> None:
 
 def test_modules_that_only_others_need_are_left_to_go_sum() -> None:
     described = "require a.example/a v1.0.0\nrequire (\n\tb.example/b v2.0.0\n\tc.example/c v3.0.0 // indirect\n)\n"
-    digest = base64.b64encode(bytes(32)).decode()
-    sums = "".join(
-        f"{name} v{number}.0.0 h1:{digest}\n"
-        for number, name in enumerate(("a.example/a", "b.example/b", "c.example/c"), 1)
-    )
-    names = [one.name for one in provenance.go_tools([(described, sums)])]
+    known = sums("a.example/a v1.0.0", "b.example/b v2.0.0", "c.example/c v3.0.0")
+    names = [one.name for one in provenance.go_tools([(described, known)])]
     assert names == ["go:a.example/a@v1.0.0", "go:b.example/b@v2.0.0"]
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("toolchain/go/*/go.mod")), ids=lambda file: str(file.parent.name))
+def test_what_is_compiled_for_each_tool_of_this_repository_is_named(file: Path) -> None:
+    named = [
+        one.name.removeprefix("go:").partition("@")[0]
+        for one in provenance.go_tools([(file.read_text(), file.with_name("go.sum").read_text())])
+    ]
+    build = file.with_name("build.json")
+    programs = json.loads(build.read_text())["binaries"].values() if build.exists() else []
+    # The others are our own, among the sources.
+    packages = {one["package"] for one in programs} - {"."}
+    assert packages == {package for package in packages for name in named if f"{package}/".startswith(f"{name}/")}
+
+
+BLOCKS = """\
+module own.example/tools
+tool (
+	a.example/a/cmd/one
+	a.example/a/cmd/two // with a comment
+	own.example/tools/cmd/three
+)
+tool b.example/b
+require(
+	a.example/a v1.0.0 // indirect
+	a.example v1.0.0 // indirect; as it is
+	c.example/c v1.0.0 // pinned for a reason
+)
+require b.example/b v1.0.0 // indirect
+require d.example/d v1.0.0
+require e.example/e v1.0.0
+replace (
+	b.example/b => fork.example/b v2.0.0
+	d.example/d v1.0.0 => ./shims/d
+)
+replace e.example/e v0.9.0 => ./shims/e
+"""
+
+
+def test_blocks_comments_and_replacements_are_read() -> None:
+    found = provenance.go_tools(
+        [(BLOCKS, sums("a.example/a v1.0.0", "c.example/c v1.0.0", "e.example/e v1.0.0", "fork.example/b v2.0.0"))]
+    )
+    assert {one.name: (one.uri, one.digest["dirHash"][:2]) for one in found} == {
+        "go:a.example/a@v1.0.0": ("pkg:golang/a.example/a@v1.0.0", "00"),
+        "go:c.example/c@v1.0.0": ("pkg:golang/c.example/c@v1.0.0", "01"),
+        "go:e.example/e@v1.0.0": ("pkg:golang/e.example/e@v1.0.0", "02"),
+        "go:fork.example/b@v2.0.0": ("pkg:golang/fork.example/b@v2.0.0", "03"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("described", "told"),
+    [
+        ("module m\ntool a.example/b/cmd\n", "go.mod of m: no module with the tool a.example/b/cmd is required"),
+        ("module m\nrequire a.example/b v1.0.0\n", "go.sum of m has no h1: digest of a.example/b v1.0.0"),
+        (
+            "module m\nrequire a.example/a v1.0.0\nreplace a.example/a => b.example/b v2.0.0\n",
+            "go.sum of m has no h1: digest of b.example/b v2.0.0",
+        ),
+    ],
+)
+def test_a_tool_whose_module_or_digest_is_unknown_makes_no_provenance(described: str, told: str) -> None:
+    with pytest.raises(ReleaseError, match=re.escape(told)):
+        provenance.go_tools([(described, sums("a.example/a v1.0.0"))])
 
 
 @pytest.mark.parametrize("digest", ["", "12", "Z" * 64, "sha256:" + ONE])

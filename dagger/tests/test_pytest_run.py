@@ -61,6 +61,14 @@ def test_a_run_that_found_nothing_or_was_ended_has_not_passed(code: int) -> None
     assert summarize("api", junit(failures=0, errors=0), 0).passed
 
 
+def test_a_run_that_skipped_all_has_not_passed() -> None:
+    skipped = summarize("api", junit(tests=3, failures=0, errors=0, skipped=3), 0)
+    assert not skipped.passed
+    with pytest.raises(TestFailureError, match="api: no test ran, 3 skipped:\nthe end"):
+        ended_well({"api": Ran(skipped, object.__new__(dagger.Directory), "the end")}, "tests failed")
+    assert summarize("api", junit(tests=3, failures=0, errors=0, skipped=2), 0).passed
+
+
 @pytest.mark.parametrize(
     ("time", "fresh"),
     [

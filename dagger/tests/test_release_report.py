@@ -150,6 +150,11 @@ def test_a_release_with_everything_passes(results: Path) -> None:
         ),
         ("integration/summary.json", suite("integration", passed=False), "integration: ended early"),
         (
+            "integration/summary.json",
+            suite("integration", passed=False, skipped=12),
+            "integration: no test ran, 12 skipped",
+        ),
+        (
             "scan/summary.json",
             scan(target("api", passed=False, found={"HIGH": 2}), target("repeater")),
             "api: scan: 40 packages, 2 high",

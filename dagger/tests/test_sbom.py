@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from itertools import permutations
 
 import pytest
 
@@ -164,6 +165,51 @@ def test_components_that_look_alike_stay_apart() -> None:
     alike = [{"bom-ref": one, "type": "application", "name": "go.mod"} for one in IDENTIFIERS]
     made = json.loads(sbom_bytes.reproducible(json.dumps({"components": alike}), SEED, TIME))
     assert len({one["bom-ref"] for one in made["components"]}) == len(alike)
+
+
+def test_a_package_that_is_in_an_image_twice_has_the_same_identifiers_each_time() -> None:
+    """Trivy gives both random ones, by which it sorts them."""
+    folders = ["packaging-26.dist-info", "setuptools/_vendor/packaging-26.dist-info"]
+
+    def made(*identifiers: str) -> str:
+        twice = [
+            {
+                "bom-ref": one,
+                "type": "library",
+                "name": "packaging",
+                "properties": [{"name": "FilePath", "value": path}],
+            }
+            for one, path in zip(identifiers, folders, strict=True)
+        ]
+        twice.sort(key=lambda one: str(one["bom-ref"]))
+        return sbom_bytes.reproducible(json.dumps({"components": twice}), SEED, TIME)
+
+    assert made(*IDENTIFIERS[:2]) == made(*reversed(IDENTIFIERS[:2]))
+
+
+def test_what_differs_only_by_what_it_is_connected_with_has_the_same_identifiers_each_time() -> None:
+    """A Go module in two programs; one has another module twice, and each of those needs one of an equal pair."""
+
+    def made(*identifiers: str) -> str:
+        a, b, *pair = identifiers
+        components = [
+            {"bom-ref": "one", "type": "application", "name": "one"},
+            {"bom-ref": "two", "type": "application", "name": "two"},
+            *({"bom-ref": one, "type": "library", "name": "x"} for one in (a, b)),
+            *({"bom-ref": one, "type": "library", "name": name} for one, name in zip(pair, "yyzz", strict=True)),
+        ]
+        dependencies = [
+            {"ref": "one", "dependsOn": [a, *pair[:2]]},
+            {"ref": "two", "dependsOn": [b]},
+            {"ref": pair[0], "dependsOn": [pair[2]]},
+            {"ref": pair[1], "dependsOn": [pair[3]]},
+        ]
+        for part, key in ((components, "bom-ref"), (dependencies, "ref")):
+            part.sort(key=lambda one: str(one[key]))
+        return sbom_bytes.reproducible(json.dumps({"components": components, "dependencies": dependencies}), SEED, TIME)
+
+    random = [str(uuid.UUID(int=number << 100, version=4)) for number in range(6)]
+    assert len({made(*order) for order in permutations(random)}) == 1
 
 
 def test_the_address_of_an_spdx_document_is_stable() -> None:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from cowabungaai import go_mod
 from cowabungaai.errors import ReleaseError
 from cowabungaai.slsa import BuildDefinition, Builder, Predicate, Resource, RunDetails, Statement, Subject
 
@@ -27,8 +28,8 @@ IMAGE = "image:"
 MODEL = "model:"
 # What decides which packages, modules and programs go in.
 LOCKS = re.compile(r"(^|/)([\w.-]+\.lock|go\.sum)$")
-# A line of go.mod; what is `indirect` is only named since another module needs it, or since it is a tool.
-REQUIRED = re.compile(r"^(?:require\s+|\t)(\S+) (v\S+)( // indirect)?\s*$", re.MULTILINE)
+# Begins digests in go.sum: of a list of the SHA-256 of each file.
+HASH = "h1:"
 
 
 class Digested(BaseModel):
@@ -196,15 +197,29 @@ def go_tools(modules: Iterable[tuple[str, str]]) -> list[Resource]:
 
     Args:
         modules: go.mod and go.sum of each.
+
+    Raises:
+        ReleaseError: A tool's module is not required, or go.sum has no digest of a module.
     """
     found = {}
     for described, sums in modules:
-        known = {tuple(line.split()[:2]): line.split()[2] for line in sums.splitlines()}
-        programs = re.findall(r"^tool (\S+)", described, re.MULTILINE)
-        for path, version, indirect in REQUIRED.findall(described):
-            pinned = not indirect or any(program == path or program.startswith(f"{path}/") for program in programs)
-            if pinned and (digest := known.get((path, version))):
-                name = f"go:{path}@{version}"
-                encoded = base64.b64decode(digest.removeprefix("h1:")).hex()
-                found[name] = Resource(name=name, uri=f"pkg:golang/{path}@{version}", digest={"dirHash": encoded})
+        read = go_mod.parse(described)
+        try:
+            pinned = read.pinned()
+        except LookupError as error:
+            raise ReleaseError(f"go.mod of {read.name}: {error}; run go mod tidy") from error
+        known = {(path, version): digest for path, version, digest in map(str.split, sums.splitlines())}
+        for module in pinned:
+            if not module.version:
+                # A folder of ours, which is among the sources.
+                continue
+            digest = known.get((module.path, module.version), "")
+            if not digest.startswith(HASH):
+                raise ReleaseError(
+                    f"go.sum of {read.name} has no {HASH} digest of {module.path} {module.version}; run go mod tidy"
+                )
+            name = f"go:{module.path}@{module.version}"
+            encoded = base64.b64decode(digest.removeprefix(HASH)).hex()
+            uri = f"pkg:golang/{module.path}@{module.version}"
+            found[name] = Resource(name=name, uri=uri, digest={"dirHash": encoded})
     return list(found.values())

@@ -30,7 +30,7 @@ class TestSummary(BaseModel):
 
     Attributes:
         name: What was tested.
-        passed: Whether nothing failed.
+        passed: Whether tests ran, and nothing failed.
         tests: All, with those that were skipped.
         failures: Failed tests, with those whose fixtures failed.
         skipped: Tests that did not run.
@@ -122,7 +122,8 @@ async def run(container: dagger.Container, name: str, command: list[str], *files
             # Nothing tells when that was: once more, which is certainly now.
             ended = await _ended(container.with_env_variable("COWABUNGAAI_ATTEMPT", secrets.token_hex(8)), command)
             break
-        if not ended.exit_code or began_since(ended.junit, started) or attempt >= MAX_ATTEMPTS:
+        passed = summarize(name, ended.junit, ended.exit_code).passed
+        if passed or began_since(ended.junit, started) or attempt >= MAX_ATTEMPTS:
             break
     if ended.junit is None:
         code = ended.exit_code
@@ -168,19 +169,21 @@ def summarize(name: str, junit: str, exit_code: int) -> TestSummary:
     Args:
         name: What was tested.
         junit: The file's content.
-        exit_code: pytest's own; a run that found no test, or was ended, has not passed.
+        exit_code: pytest's own; a run that found no test, skipped all, or was ended, has not passed.
     """
     suites = list(ElementTree.fromstring(junit).iter("testsuite"))  # noqa: S314 - made by our own run
 
     def count(attribute: str) -> int:
         return sum(int(suite.attrib.get(attribute, 0)) for suite in suites)
 
+    tests, skipped = count("tests"), count("skipped")
     return TestSummary(
         name=name,
-        passed=exit_code == 0,
-        tests=count("tests"),
+        # pytest is content where all tests are skipped.
+        passed=exit_code == 0 and tests > skipped,
+        tests=tests,
         failures=count("failures") + count("errors"),
-        skipped=count("skipped"),
+        skipped=skipped,
         seconds=round(sum(float(suite.attrib.get("time", 0)) for suite in suites), 2),
     )
 
@@ -220,4 +223,6 @@ def ended_well(ended: Mapping[str, Ran | PipelineError], failure: str, *, exit_c
 def _told(name: str, one: Ran | PipelineError) -> str:
     if isinstance(one, PipelineError):
         return str(one)
-    return f"{name}: {one.summary.failures} of {one.summary.tests} tests failed:\n{one.tail}"
+    failures, tests, skipped = one.summary.failures, one.summary.tests, one.summary.skipped
+    told = f"{failures} of {tests} tests failed" if failures or tests > skipped else f"no test ran, {skipped} skipped"
+    return f"{name}: {told}:\n{one.tail}"

@@ -299,7 +299,8 @@ def _of_tests(name: str, suite: TestSummary | None) -> Stage:
     if suite is None:
         return Stage(name=name, state="absent", detail="not run")
     told = f"{suite.tests - suite.skipped} tests" + (f", {suite.skipped} skipped" if suite.skipped else "")
-    failed = f"{suite.failures} of {suite.tests} failed" if suite.failures else "ended early"
+    ended = "ended early" if suite.tests > suite.skipped else f"no test ran, {suite.skipped} skipped"
+    failed = f"{suite.failures} of {suite.tests} failed" if suite.failures else ended
     state: State = "passed" if suite.passed else "failed"
     return Stage(name=name, state=state, detail=told if suite.passed else failed, seconds=suite.seconds)
 
