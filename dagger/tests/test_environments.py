@@ -99,5 +99,7 @@ def test_values_are_joined_as_helm_does() -> None:
 
 def test_an_image_of_the_flavor_gpu_gets_its_values_below_those_of_the_environment() -> None:
     of_flavor = {"gpu": {"enabled": True}, "resources": {"limits": {"memory": "16Gi"}}, "logLevel": "error"}
-    text = chart_values(load(EnvironmentName("development")), "x", {"replicas": 1, "logLevel": "info"}, "image", of_flavor)
+    text = chart_values(
+        load(EnvironmentName("development")), "x", {"replicas": 1, "logLevel": "info"}, "image", of_flavor
+    )
     assert yaml.safe_load(text) == {**of_flavor, "image": "image", "replicas": 1, "logLevel": "debug"}

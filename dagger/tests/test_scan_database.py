@@ -283,3 +283,9 @@ def test_another_database_is_advised_only_where_it_would_help() -> None:
     full = why(failed(2, "it could not be opened: [Errno 28] No space left on device\n"), "the database x")
     assert str(full) == "the database x: it could not be opened: [Errno 28] No space left on device"
     assert str(why(failed(137, ""), "the database x")) == "the database x: the program ended with exit code 137"
+
+
+def test_pages_that_lead_back_to_themselves_are_told(tmp_path: Path) -> None:
+    told = run("--knows", bolt(tmp_path / "trivy.db", 2, branch(3), branch(2)), "go::")
+    assert told.returncode == 1
+    assert "its pages lead back to themselves" in told.stderr

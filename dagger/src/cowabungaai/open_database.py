@@ -133,9 +133,13 @@ def buckets(content: mmap.mmap) -> Iterator[bytes]:
     # The first two pages take turns: the one with the later transaction holds.
     turns = [struct.unpack_from("<QQQQQ", content, page * size + HEADER + 16) for page in (0, 1)]
     root, *_ = max(turns, key=lambda turn: turn[-1])
-    pages = [root]
+    pages, seen = [root], set()
     while pages:
-        start = pages.pop() * size
+        page = pages.pop()
+        if page in seen:
+            raise UnusableError(f"{FILES[0]} is not whole: its pages lead back to themselves")
+        seen.add(page)
+        start = page * size
         sort, count = struct.unpack_from("<HH", content, start + 8)
         first = start + HEADER
         for element in range(first, first + count * ELEMENT, ELEMENT):
