@@ -36,7 +36,7 @@ type Registry struct {
 // longestWait bounds what a registry may ask for by Retry-After.
 const longestWait = time.Minute
 
-// answerTime is how long a registry may take to answer after a blob; the largest of them are hashed before it does.
+// answerTime is how long a registry may take to answer after a blob was sent; the largest of them are hashed before it does.
 const answerTime = 5 * time.Minute
 
 // errPermanent marks what another attempt would not mend.
@@ -64,7 +64,7 @@ func newClient(registry Registry, attempts int, firstWait float64, patience time
 			Password: strings.TrimSpace(string(password)),
 		})
 	}
-	// A peer that takes nothing for so long is gone, although nobody has said so.
+	// The connection to a peer that is gone is closed, although nobody has said so: another attempt gets a new one.
 	control := func(_, _ string, connection syscall.RawConn) error {
 		var failure error
 		err := connection.Control(func(descriptor uintptr) {
@@ -79,7 +79,6 @@ func newClient(registry Registry, attempts int, firstWait float64, patience time
 		IdleConnTimeout:       90 * time.Second,
 		TLSHandshakeTimeout:   10 * time.Second,
 		ExpectContinueTimeout: time.Second,
-		ResponseHeaderTimeout: answerTime,
 	}
 	if !registry.PlainHTTP {
 		network.Proxy = http.ProxyFromEnvironment
@@ -117,7 +116,7 @@ func (c *client) check(ctx context.Context, path string) error {
 	}
 	patient := transport.NewRetry(c.metered(&meter{}),
 		transport.WithRetryBackoff(c.backoff), transport.WithRetryPredicate(temporary), transport.WithRetryStatusCodes(passing...))
-	if err := remote.CheckPushPermission(repository.Tag("check"), c, patient); err != nil {
+	if err := remote.CheckPushPermission(repository.Tag("check"), c, &boundTransport{patient, ctx}); err != nil {
 		return c.wrap(path, err)
 	}
 	return ctx.Err()

@@ -78,6 +78,8 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// The first signal asks for an end; a second one ends the program also where it waits for something.
+	context.AfterFunc(ctx, stop)
 	answer, err := run(ctx, *checkOnly)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "push:", err)
