@@ -18,7 +18,6 @@ from dagger import dag
 from cowabungaai import ignores, images, scan, scan_charts, scan_page, scan_summary
 from cowabungaai.errors import PipelineError, ScanError
 from cowabungaai.ignores import Entry, Outcome
-from cowabungaai.published import PublishedImage
 from cowabungaai.report import LeftOut, archive_name
 from cowabungaai.scan_summary import Scanned
 from cowabungaai.sources import Project
@@ -106,13 +105,13 @@ async def scan_images(
 
 
 async def scan_published(
-    source: dagger.Directory, images: Mapping[str, PublishedImage], registries: dagger.Container, settings: Settings
+    source: dagger.Directory, images: Mapping[str, tuple[str, str]], registries: dagger.Container, settings: Settings
 ) -> dagger.Directory:
     """Scan images as they are in registries.
 
     Args:
         source: The part of the repository that holds the toolchain, from which Trivy is built.
-        images: By the names that their reports get.
+        images: Service and host/repository@digest of each, by the names that their reports get.
         registries: An empty container that has the registries' credentials.
         settings: How findings are judged.
 
@@ -122,9 +121,9 @@ async def scan_published(
     begun = await _begin(source, settings, "published")
 
     async def one(name: str) -> Looked:
-        image = images[name]
-        archive = registries.from_(image.places[0].reference).as_tarball()
-        return await _look_into(begun, name, archive, f"{name}.tar", service=image.service)
+        service, reference = images[name]
+        archive = registries.from_(reference).as_tarball()
+        return await _look_into(begun, name, archive, f"{name}.tar", service=service)
 
     return await _finish(begun, list(images), one, "Scan of what was published")
 

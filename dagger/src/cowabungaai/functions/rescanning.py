@@ -55,4 +55,5 @@ class Rescanning(Publishing):
         registries = dag.container()
         for one in self.registry_auth:
             registries = registries.with_registry_auth(one.address, one.username, one.secret)
-        return await scan_run.scan_published(self.source, report.by_name(), registries, settings)
+        images = {name: (image.service, image.places[0].reference) for name, image in report.by_name().items()}
+        return await scan_run.scan_published(self.source, images, registries, settings)
