@@ -191,6 +191,8 @@ class _GoneError(Exception):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # What is no HTTP, such as the beginning of TLS, is answered in HTTP, by which clients know that TLS is not spoken.
+    default_request_version = "HTTP/1.0"
     proxy: Proxy
     upstream: int
     dice: Callable[[], float]

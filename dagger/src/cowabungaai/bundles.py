@@ -209,7 +209,7 @@ async def publish(source: dagger.Directory, bundle: dagger.File, targets: Target
         repository = registry.address
         plain = ["--insecure"] if registry.plain_http else []
         try:
-            sent = container.with_exec(["uds", "publish", path, f"oci://{repository}", "--no-progress", *plain])
+            sent = container.with_exec(["uds", "publish", path, f"oci://{repository}", "--no-progress", "--no-color", *plain])
             reference = f"{repository}/{metadata['name']}:{metadata['version']}"
             digest = await sent.with_exec(["zarf", "tools", "registry", "digest", *plain, reference]).stdout()
         except dagger.QueryError as error:
