@@ -208,8 +208,9 @@ async def publish(source: dagger.Directory, bundle: dagger.File, targets: Target
     for registry in targets.registries:
         repository = registry.address
         plain = ["--insecure"] if registry.plain_http else []
+        command = ["uds", "publish", path, f"oci://{repository}", "--no-progress", "--no-color", *plain]
         try:
-            sent = container.with_exec(["uds", "publish", path, f"oci://{repository}", "--no-progress", "--no-color", *plain])
+            sent = container.with_exec(command)
             reference = f"{repository}/{metadata['name']}:{metadata['version']}"
             digest = await sent.with_exec(["zarf", "tools", "registry", "digest", *plain, reference]).stdout()
         except dagger.QueryError as error:
