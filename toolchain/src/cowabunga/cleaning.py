@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path, PurePath
 
 from cowabunga import cluster, console, engine, gotools, images, python_tools, services, store
@@ -41,10 +42,10 @@ OTHERS = (
 def clean() -> None:
     """Remove cache entries that this checkout does not use, no running engine or cluster uses, and nobody is making."""
     freed = 0
-    for kind in sorted({entry.parent for entry in _found((*KEPT_BY_KEY, *ENVIRONMENTS))}):
-        if kind.name == "node-root" and cluster.status().pid is not None:
+    for kind, entries in groupby(_found((*KEPT_BY_KEY, *ENVIRONMENTS)), lambda entry: entry.parent.name):
+        if kind == "node-root" and cluster.status().pid is not None:
             continue  # The node's container stands on one of them.
-        for entry in _stale(kind):
+        for entry in _stale(kind, list(entries)):
             with store.locked_if_free(_lock_of(entry)) as held:
                 if held:
                     freed += sum(file.lstat().st_size for file in entry.rglob("*") if file.is_file())
@@ -110,10 +111,9 @@ def _remove_empty_folders() -> None:
                     folder.rmdir()
 
 
-def _stale(kind: Path) -> list[Path]:
-    """Entries of a kind that are not in use; what a launcher that was killed has left of one is among them."""
-    entries = [entry for entry in _found((*KEPT_BY_KEY, *ENVIRONMENTS)) if entry.parent == kind]
-    names = _in_use(kind.name)
+def _stale(kind: str, entries: list[Path]) -> list[Path]:
+    """Those of a kind's entries that are not in use; what a launcher that was killed has left of one is among them."""
+    names = _in_use(kind)
     if names is None:
         whole = [entry for entry in entries if _is_whole(entry)]
         names = {entry.name for entry in sorted(whole, key=lambda entry: entry.stat().st_mtime)[-1:]}

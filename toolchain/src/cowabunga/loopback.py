@@ -14,7 +14,6 @@ import signal
 import socket
 import struct
 import sys
-from contextlib import suppress
 
 # linux/sockios.h and linux/if.h
 SIOCSIFFLAGS, IFF_UP = 0x8914, 0x1
@@ -53,6 +52,8 @@ async def keep(listener: socket.socket, port: int, command: list[str]) -> int:
             writer.close()
             return
         await asyncio.gather(_copy(reader, outer), _copy(inner, writer))
+        for sink in (outer, writer):
+            sink.close()
 
     serving = asyncio.create_task(serve())
     code = await child.wait()
@@ -62,14 +63,13 @@ async def keep(listener: socket.socket, port: int, command: list[str]) -> int:
 
 async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
     """One direction of a connection; where its end is told, the other direction may go on."""
-    with suppress(OSError):
+    try:
         while data := await source.read(1 << 16):
             sink.write(data)
             await sink.drain()
-        if sink.can_write_eof():
-            sink.write_eof()
-            return
-    sink.close()
+        sink.write_eof()
+    except OSError:
+        sink.close()
 
 
 async def _answers(port: int) -> bool:
