@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from cowabungaai.errors import BuildError, StepError
+from cowabungaai.report import LeftOut
 from cowabungaai.steps import for_each
 
 
@@ -31,6 +32,17 @@ def test_all_failures_are_told_and_the_others_are_finished() -> None:
         anyio.run(for_each, "build", ["a", "b", "c"], action)
     assert str(caught.value) == "no a\nno c\nbuild: nothing wrong with b"
     assert finished == ["b"]
+
+
+def test_what_was_left_out_is_not_among_what_went_well() -> None:
+    async def action(name: str) -> LeftOut | None:
+        if name == "a":
+            raise BuildError("no a")
+        return LeftOut(service=name, reason="no room") if name == "b" else None
+
+    with pytest.raises(StepError) as caught:
+        anyio.run(for_each, "build", ["a", "b", "c"], action)
+    assert str(caught.value) == "no a\nbuild: left out b: no room\nbuild: nothing wrong with c"
 
 
 def test_no_more_are_at_it_at_once_than_said() -> None:

@@ -13,6 +13,7 @@ import dagger
 from opentelemetry import trace
 
 from cowabungaai.errors import PipelineError, StepError
+from cowabungaai.report import LeftOut
 
 Result = TypeVar("Result")
 TAIL_LINES = 20
@@ -96,6 +97,9 @@ async def for_each(
     failures = [str(outcome) for outcome in ended.values() if isinstance(outcome, PipelineError)]
     done = {name: outcome for name, outcome in ended.items() if not isinstance(outcome, PipelineError)}
     if failures:
-        others = [f"{verb}: nothing wrong with {', '.join(done)}"] if done else []
+        left_out = {name: outcome.reason for name, outcome in done.items() if isinstance(outcome, LeftOut)}
+        well = [name for name in done if name not in left_out]
+        others = [f"{verb}: left out {name}: {reason}" for name, reason in left_out.items()]
+        others += [f"{verb}: nothing wrong with {', '.join(well)}"] if well else []
         raise StepError("\n".join([*failures, *others]))
     return done
