@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import re
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -60,6 +61,35 @@ def test_a_package_made_anew_has_the_same_bytes_but_for_its_build_record(
     assert first.keys() == second.keys(), "digests name the files of an image"
     assert {name for name in first if first[name] != second[name]} <= {"zarf.yaml"}
     assert BUILT.sub("", first["zarf.yaml"].decode()) == BUILT.sub("", second["zarf.yaml"].decode())
+
+
+def test_what_another_build_made_is_compared(dagger: Run, sources: Path, tmp_path: Path) -> None:
+    def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return dagger("call", "--source", sources, *arguments)
+
+    reproduce = ("reproduce", "--report", tmp_path / "there/packages.json")
+    export = ("export", "--path", tmp_path / "reproduction.json")
+    made = call("package-all", "--services", "repeater", "export", "--path", tmp_path / "there")
+    assert made.returncode == 0, made.stderr
+    for name in INPUTS:
+        with (sources / name).open("a") as file:
+            file.write("# made on another machine\n")
+    finished = call(*reproduce, *export)
+    assert finished.returncode == 0, finished.stderr
+    report = json.loads((tmp_path / "reproduction.json").read_text())
+    assert [(one["kind"], one["same"], one["cached"]) for one in report["artifacts"]] == [
+        ("image", True, False),
+        ("package", True, False),
+    ]
+    with (sources / "packages/repeater/chart/values.yaml").open("a") as file:
+        file.write("# a chart of other sources\n")
+    refused = call(*reproduce, *export)
+    assert refused.returncode != 0
+    assert re.search(r"image repeater: the same, sha256:[0-9a-f]{64}", refused.stderr)
+    assert re.search(r"package repeater: expected sha256:[0-9a-f]{64}, got sha256:[0-9a-f]{64}", refused.stderr)
+    told = call(*reproduce, "--exit-code", "0", *export)
+    assert told.returncode == 0, told.stderr
+    assert json.loads((tmp_path / "reproduction.json").read_text())["passed"] is False
 
 
 def test_a_package_with_weights_brings_them_as_an_image_of_their_own(dagger: Run, tmp_path: Path) -> None:

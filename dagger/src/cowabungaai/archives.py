@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from cowabungaai.wheels import BUILD_IMAGE, SOURCE_DATE_EPOCH
 
 PROGRAM = "src/cowabungaai/read_archive.py"
+DEFINITION_PROGRAM = "src/cowabungaai/read_definition.py"
 LAYER_PROGRAM = "src/cowabungaai/write_layer.py"
 IMAGE_PROGRAM = "src/cowabungaai/write_image.py"
 WRITER_LOCK = "toolchain/requirements/image-writer.lock"
@@ -84,6 +85,34 @@ async def facts_of(archive: dagger.File, name: str, built_at: Sequence[dagger.Fi
     return ArchiveFacts.model_validate_json(told)
 
 
+async def definition_of(source: dagger.Directory, package: dagger.File) -> str:
+    """The zarf.yaml that a Zarf package holds.
+
+    Args:
+        source: The root of the repository.
+        package: The file.
+
+    Raises:
+        ExecError: It is no Zarf package.
+    """
+    reading = (
+        _with_zstandard(source)
+        .with_mounted_file("/read_definition.py", dag.current_module().source().file(DEFINITION_PROGRAM))
+        .with_mounted_file("/package.tar.zst", package)
+    )
+    return await reading.with_exec(["python", "/read_definition.py", "/package.tar.zst"]).stdout()
+
+
+def _with_zstandard(source: dagger.Directory) -> dagger.Container:
+    return (
+        dag.container()
+        .from_(BUILD_IMAGE)
+        .with_env_variable("PIP_ROOT_USER_ACTION", "ignore")
+        .with_mounted_file("/locks/writer.lock", source.file(WRITER_LOCK))
+        .with_exec(["pip", "install", "--quiet", "--no-cache-dir", "--require-hashes", "-r", "/locks/writer.lock"])
+    )
+
+
 def packed(source: dagger.Directory, layer: Layer) -> dagger.Directory:
     """A layer's blob, and what an image must know of it; see write_layer.py.
 
@@ -93,11 +122,7 @@ def packed(source: dagger.Directory, layer: Layer) -> dagger.Directory:
     """
     options = ["--data"] if layer.data else []
     return (
-        dag.container()
-        .from_(BUILD_IMAGE)
-        .with_env_variable("PIP_ROOT_USER_ACTION", "ignore")
-        .with_mounted_file("/locks/writer.lock", source.file(WRITER_LOCK))
-        .with_exec(["pip", "install", "--quiet", "--no-cache-dir", "--require-hashes", "-r", "/locks/writer.lock"])
+        _with_zstandard(source)
         .with_mounted_file("/write_layer.py", dag.current_module().source().file(LAYER_PROGRAM))
         .with_mounted_directory("/tree", layer.tree)
         .with_exec(["python", "/write_layer.py", "/tree", "/out", str(SOURCE_DATE_EPOCH), *options])

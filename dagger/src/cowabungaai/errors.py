@@ -56,6 +56,10 @@ class DeploymentError(PipelineError):
     """An environment that services are deployed to is unknown, or its description is wrong."""
 
 
+class ReproductionError(PipelineError):
+    """What is built here is not what another machine built, or its report cannot be read."""
+
+
 class ReleaseError(PipelineError):
     """A release is not as it should be, or its report cannot be made."""
 

@@ -16,6 +16,7 @@ from cowabungaai.functions.proving import Proving
 from cowabungaai.functions.publishing import Publishing, RegistryAuth
 from cowabungaai.functions.releasing import Releasing
 from cowabungaai.functions.reporting import Reporting
+from cowabungaai.functions.reproducing import Reproducing
 from cowabungaai.functions.rescanning import Rescanning
 from cowabungaai.functions.scanning import Scanning
 from cowabungaai.functions.shipping import Shipping
@@ -30,6 +31,7 @@ class Cowabungaai(
     Linting,
     Proving,
     Releasing,
+    Reproducing,
     Rescanning,
     Publishing,
     Reporting,

@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
+import yaml
 from pydantic import BaseModel, ConfigDict
 
 from cowabungaai.errors import BuildError
@@ -46,6 +50,7 @@ class PackageReport(BaseModel):
         image_digest: Of that image's manifest.
         model: That it serves, if it serves any.
         budget: The most bytes that it may have without weights; None where none is set.
+        contents: As contents_digest has it; None where it was not worked out.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,6 +65,7 @@ class PackageReport(BaseModel):
     image_digest: str
     model: PackagedModel | None
     budget: int | None
+    contents: str | None = None
 
     @property
     def size_without_weights(self) -> int:
@@ -80,6 +86,20 @@ class PackagesReport(BaseModel):
     schema_version: int = 1
     packages: list[PackageReport]
     left_out: list[LeftOut] = []
+
+
+def contents_digest(definition: str) -> str:
+    """The digest of all that is in a package but for its build record: equal of packages that hold the same.
+
+    zarf.yaml names the checksum of the list of all other files' checksums, so it stands for them. Its build record has
+    the time, and is left out.
+
+    Args:
+        definition: The package's zarf.yaml.
+    """
+    described = yaml.safe_load(definition)
+    described.pop("build", None)
+    return f"sha256:{hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()}"
 
 
 def check_package_budget(report: PackageReport, field: str) -> None:

@@ -4,18 +4,24 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dagger
 import yaml
 from dagger import dag
 
-from cowabungaai.archives import facts_of
+from cowabungaai.archives import definition_of, facts_of
 from cowabungaai.catalog import ServiceSpec
 from cowabungaai.errors import BuildError
 from cowabungaai.images import archive, build, tag_of, version_of
-from cowabungaai.package_report import MODEL_COMPONENT, PackagedModel, PackageReport, check_package_budget
+from cowabungaai.package_report import (
+    MODEL_COMPONENT,
+    PackagedModel,
+    PackageReport,
+    check_package_budget,
+    contents_digest,
+)
 from cowabungaai.sources import Project
 from cowabungaai.tools import go_tool
 from cowabungaai.weights import Brought, Weights, default_weights, documentation, weights_archive, weights_of
@@ -128,6 +134,17 @@ async def zarf_package(project: Project, name: str, wanted: Wanted) -> Packaged:
     )
     check_package_budget(report, spec.image.package_field(wanted.flavor))
     return Packaged(file, report)
+
+
+async def with_contents(source: dagger.Directory, packaged: Packaged) -> Packaged:
+    """The same package, whose report has the digest of its contents.
+
+    Args:
+        source: The root of the repository.
+        packaged: The package.
+    """
+    digest = contents_digest(await definition_of(source, packaged.file))
+    return replace(packaged, report=packaged.report.model_copy(update={"contents": digest}))
 
 
 async def model_package(project: Project, model: Brought) -> dagger.File:

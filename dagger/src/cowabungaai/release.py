@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from cowabungaai import bundles, pages, signing
 from cowabungaai.bundles import Bundle
 from cowabungaai.errors import ReleaseError
-from cowabungaai.packages import Packaged, packaged_names
+from cowabungaai.packages import Packaged, packaged_names, with_contents
 from cowabungaai.scan import uploaded
 from cowabungaai.signing import Signature
 from cowabungaai.sources import Project
@@ -91,7 +91,8 @@ async def packages(
     known = packaged_names(await project.source.glob("packages/*/zarf.yaml"))
     needed = {service for bundle in wanted for service in bundle.services}
     names = sorted({name for name in services if name in known} | needed)
-    return await bundles.packages_of(project, names, flavor, models)
+    made = await bundles.packages_of(project, names, flavor, models)
+    return {name: await with_contents(project.source, packaged) for name, packaged in made.items()}
 
 
 async def made(

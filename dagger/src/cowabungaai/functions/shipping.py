@@ -83,7 +83,8 @@ class Shipping(Base):
                 with naming_what_lacks(spec, flavor):
                     model = await brought_for(spec, models_dir)
                     wanted = Wanted(flavor, model, not without_weights, base)
-                    return await packages.zarf_package(project, name, wanted)
+                    packaged = await packages.zarf_package(project, name, wanted)
+                    return await packages.with_contents(project.source, packaged)
             except CannotBuildError as error:
                 if services:
                     raise
