@@ -147,6 +147,9 @@ def test_it_is_packaged_and_published(
     with tarfile.open(results / "dist" / "images" / f"{NAME}.tar") as archive:
         index = json.load(archive.extractfile("index.json"))  # type: ignore[arg-type]  # it is a file
     assert index["manifests"][0]["digest"] == image["digest"]
+    call(tmp_path / "reproduction.json", "reproduce", "--report", results / "published.json")
+    (compared,) = json.loads((tmp_path / "reproduction.json").read_text())["artifacts"]
+    assert (compared["service"], compared["built"], compared["same"]) == (NAME, image["digest"], True)
 
 
 @pytest.mark.slow
