@@ -66,6 +66,28 @@ def test_packages_are_signed_then_bundled_then_all_is_signed(
     workshop.run(workshop.courier, "verify", second, "--key", key.public, code=23)
 
 
+def test_a_bundle_of_any_variant_is_made_of_packages_that_the_key_signed(
+    dagger: Run, tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop = Workshop(tools / "zarf", gotools.ensure("courier") / "courier")
+    key = workshop.key(tmp_path / "key")
+    monkeypatch.setenv("COSIGN_PASSWORD", "wrong")
+    making: list[str | Path] = ["call", "bundle", "--name=dev", "--version=1.2.3", f"--key=file:{key.private}"]
+    export = ("--key-password", "env:COSIGN_PASSWORD", "export", "--path", tmp_path / "dist/bundles")
+    refused = dagger(*making, *export)
+    assert (refused.returncode != 0, "cannot be opened with this password" in refused.stderr) == (True, True)
+    monkeypatch.setenv("COSIGN_PASSWORD", PASSWORD)
+    made = dagger(*making, *export)
+    assert made.returncode == 0, made.stderr
+    code, told = sign(dagger, tmp_path / "dist", key, tmp_path / "signed", monkeypatch)
+    assert code == 0, told
+    (bundle,) = (tmp_path / "signed/bundles").glob("*.tar.zst")
+    printed = workshop.run(workshop.courier, "verify", bundle, "--key", key.public).stdout
+    assert "cowabungaai-repeater" in printed
+    config = (tmp_path / "signed/bundles/uds-config.yaml").read_text()
+    assert config == (tmp_path / "dist/bundles/uds-config.yaml").read_text()
+
+
 def test_what_is_not_whole_is_not_signed(
     dagger: Run, tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,25 +5,29 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import anyio
 import dagger
 import yaml
 from dagger import dag
 
 from cowabungaai import bundle_definition as definitions
+from cowabungaai import signing
 from cowabungaai.bundle_definition import DEFINITION, FOLDER, PACKAGES, VARIANTS
 from cowabungaai.errors import BuildError, PublishError
 from cowabungaai.images import version_of
 from cowabungaai.packages import ZARF_CACHE, Packaged, Wanted, gpu_values, zarf_package
 from cowabungaai.publish import Targets, check_targets
 from cowabungaai.registries import BOUND_HOST, DOCKER_HUB
+from cowabungaai.signing import Signature
 from cowabungaai.sources import Project
 from cowabungaai.stack import gateway_of
-from cowabungaai.steps import for_each
+from cowabungaai.steps import for_each, step
 from cowabungaai.tools import go_tool
 from cowabungaai.weights import brought_for
 from cowabungaai.wheels import BUILD_IMAGE, shell
@@ -31,6 +35,9 @@ from cowabungaai.wheels import BUILD_IMAGE, shell
 DOCKER_CONFIG = "/run/docker"
 UDS_CACHE = "/root/.uds-cache"
 DOCKER_HUB_KEY = "https://index.docker.io/v1/"
+# Of sending a bundle; of images push_messages.py says so.
+ATTEMPTS = 6
+FIRST_WAIT = 1.0
 
 
 @dataclass(frozen=True)
@@ -110,6 +117,26 @@ async def packages_of(
         return await zarf_package(project, name, wanted)
 
     return await for_each("package", services, one)
+
+
+async def signed(
+    project: Project, packages: Mapping[str, Packaged], signature: Signature
+) -> tuple[dict[str, Packaged], str]:
+    """The same packages, signed, and the key by which uds verifies them; that is empty where they are signed without.
+
+    Args:
+        project: Sources and catalog.
+        packages: By their services.
+        signature: How they are signed.
+    """
+    async with step("sign packages"):
+        files = {one.report.file: one.file for one in packages.values()}
+        folder = await (await signing.signed_packages(project.source, files, signature)).sync()
+    public = "" if signature.keyless else await folder.file(signing.PUBLIC).contents()
+    by_service = {
+        service: replace(one, file=folder.file(f"packages/{one.report.file}")) for service, one in packages.items()
+    }
+    return by_service, public
 
 
 async def uds_bundle(
@@ -209,10 +236,10 @@ async def publish(source: dagger.Directory, bundle: dagger.File, targets: Target
         repository = registry.address
         plain = ["--insecure"] if registry.plain_http else []
         command = ["uds", "publish", path, f"oci://{repository}", "--no-progress", "--no-color", *plain]
+        reference = f"{repository}/{metadata['name']}:{metadata['version']}"
+        asking = ["zarf", "tools", "registry", "digest", *plain, reference]
         try:
-            sent = container.with_exec(command)
-            reference = f"{repository}/{metadata['name']}:{metadata['version']}"
-            digest = await sent.with_exec(["zarf", "tools", "registry", "digest", *plain, reference]).stdout()
+            digest = await _persistently(container, [command, asking])
         except dagger.QueryError as error:
             said = error.stderr.strip() if isinstance(error, dagger.ExecError) else ""
             failed.append(f"{registry.name}: {said or error}")
@@ -221,6 +248,25 @@ async def publish(source: dagger.Directory, bundle: dagger.File, targets: Target
     if failed:
         raise PublishError("\n".join([*failed, *(f"published: {reference}" for reference in done)]))
     return done
+
+
+async def _persistently(container: dagger.Container, commands: Sequence[Sequence[str]]) -> str:
+    """What the last of the commands prints; where one fails all are run again, after waits that double.
+
+    uds tries some requests again by itself, but none whose connection breaks. What a registry has is not sent again.
+    """
+    attempt = 0
+    while True:
+        attempt += 1
+        trying = container.with_env_variable("COWABUNGAAI_ATTEMPT", str(attempt))
+        for command in commands:
+            trying = trying.with_exec(list(command))
+        try:
+            return await trying.stdout()
+        except dagger.QueryError:
+            if attempt == ATTEMPTS:
+                raise
+        await anyio.sleep(FIRST_WAIT * 2 ** (attempt - 1) * random.uniform(0.5, 1))  # noqa: S311 - no secret
 
 
 async def _docker_config(targets: Targets) -> dagger.Secret:

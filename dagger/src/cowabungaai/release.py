@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import dagger
 from dagger import dag
@@ -106,13 +106,7 @@ async def made(
         wanted: Bundles.
         signature: How it is signed.
     """
-    async with step("sign packages"):
-        unsigned = {one.report.file: one.file for one in packaged.values()}
-        signed = await (await signing.signed_packages(project.source, unsigned, signature)).sync()
-    public = "" if signature.keyless else await signed.file(signing.PUBLIC).contents()
-    of_bundles = {
-        service: replace(one, file=signed.file(f"packages/{one.report.file}")) for service, one in packaged.items()
-    }
+    of_bundles, public = await bundles.signed(project, packaged, signature)
     files = {f"packages/{one.report.file}": (one.file, f"package of {name}") for name, one in of_bundles.items()}
     deployed = []
     for bundle in wanted:

@@ -73,7 +73,7 @@ class Releasing(Building):
     ) -> dagger.Directory:
         """Build, test, scan, package, sign, bundle, verify, install without a network: all, in a folder for media.
 
-        It is of the flavor cpu. What needs GPUs is made by package-all, bundle and sign, and not proved here.
+        It is of the flavor cpu. What needs GPUs is made by package-all, bundle with --key, and sign; it is not proved.
         """
         database = (db, db_ref, db_username, db_password, max_db_age)
         settings = await scan_settings(severity, ignore_file, 1, database, via=db_via, cache=db_cache)

@@ -34,8 +34,8 @@ class Signing(Base):
     ) -> dagger.Directory:
         """The folder with packages signed, provenance/, checksums.txt and its signature, cosign.pub.
 
-        Where there is a key, all of it is then verified as an operator would. Bundles hold packages: make them of
-        packages that this function has signed.
+        Where there is a key, all of it is then verified as an operator would. Bundles hold packages: make them by
+        `bundle` with the same key, or of packages that this function has signed.
         """
         keyless = signing.Keyless(identity_token, fulcio_url, rekor_url) if identity_token else None
         signature = signing.Signature(key, key_password, keyless)
