@@ -29,7 +29,7 @@ def packages(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Measure the packages' sizes against their budgets, the time they take, and the delta of a new version."""
+    """Measure sizes of packages against their budgets, and what a new version takes: seconds, and bytes to carry."""
     plan = measure.Plan(repeats, tuple(services or ()))
     with exit_codes("interrupted"):
         code = taking.run(

@@ -20,6 +20,13 @@ from cowabunga import console
 
 # A new version of a service, without new weights.
 DELTA_GOAL_BYTES = 5_000_000
+BUNDLE = "dev"
+CHANGED = {
+    "package": f"Package {SERVICE} after a new line",
+    "bundle": f"Bundle {BUNDLE} after a new line and the package",
+    "diff": "A delta of two packages",
+    "apply": "The new package from the old one and the delta",
+}
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ def take(plan: Plan, launcher: Launcher) -> Taken:
         output = Path(folder)
         parts: dict[str, Callable[[], list[Measure]]] = {
             "sizes and times": lambda: packages(plan, launcher, output),
-            "a new version": lambda: [delta(launcher, output, plan.repeats)],
+            "a new version": lambda: new_versions(launcher, output, plan.repeats),
         }
         return all_of(parts)
 
@@ -114,41 +121,66 @@ def sized(package: dict[str, Any]) -> Measure:
     )
 
 
-def delta(launcher: Launcher, output: Path, repeats: int) -> Measure:
-    """Bytes that a new version of a service takes to those who have the old one.
+def new_versions(launcher: Launcher, output: Path, repeats: int) -> list[Measure]:
+    """What a new version of a service takes: seconds until package and bundle are there, and bytes to carry.
 
     Args:
         launcher: Of the checkout.
-        output: For packages and deltas.
+        output: For packages, bundles and deltas.
         repeats: How many versions.
     """
+    seconds: dict[str, list[float]] = {"package": [], "bundle": [], "diff": [], "apply": []}
+    bundles: list[int] = []
+    deltas: list[int] = []
     with sandbox.copy_of(launcher.checkout) as copy:
         inside = launcher.within(copy)
         line = sandbox.ChangingLine(copy, SERVICE)
-        made = 0
 
-        def version() -> Path:
-            nonlocal made
-            made += 1
+        def version(file: Path) -> float:
             line.change(secrets.token_hex(8))
-            file = output / f"{made}.tar.zst"
-            inside.run("dagger", "call", "package", "--service", SERVICE, "export", "--path", file)
-            return file
+            return inside.run("dagger", "call", "package", "--service", SERVICE, "export", "--path", file)
 
-        sizes = []
-        before = version()
-        for _ in range(repeats):
-            after = version()
-            file = output / f"{made}.delta"
-            launcher.run("diff", before, after, "--differential", file)
-            sizes.append(file.stat().st_size)
-            before = after
-    return Measure(
-        key=f"delta.{SERVICE}.bytes",
-        title=f"Delta of a new version of {SERVICE}",
-        group="packages",
-        unit="bytes",
-        samples=tuple(sizes),
-        goal=DELTA_GOAL_BYTES,
-        note="Another line in a source file; what `./cowabunga diff --differential` makes, and `apply` needs.",
-    )
+        before = output / "0.tar.zst"
+        with console.step("a package to begin with", "bench-first-package"):
+            version(before)
+        for number in range(1, repeats + 1):
+            with console.step(f"a new version, {number} of {repeats}", "bench-new-version"):
+                after, bundle, file = (output / f"{number}{ending}" for ending in (".tar.zst", "-bundle", ".delta"))
+                seconds["package"].append(version(after))
+                bundling = ("dagger", "call", "bundle", "--name", BUNDLE, "export", "--path", bundle)
+                seconds["bundle"].append(inside.run(*bundling))
+                bundles.append(sum(found.stat().st_size for found in bundle.glob("*.tar.zst")))
+                seconds["diff"].append(launcher.run("diff", before, after, "--differential", file))
+                deltas.append(file.stat().st_size)
+                seconds["apply"].append(launcher.run("apply", before, file, "--output", output / f"{number}-applied"))
+                before = after
+    return [
+        Measure(
+            key=f"delta.{SERVICE}.bytes",
+            title=f"Delta of a new version of {SERVICE}",
+            group="packages",
+            unit="bytes",
+            samples=tuple(deltas),
+            goal=DELTA_GOAL_BYTES,
+            note="Another line in a source file; what `./cowabunga diff --differential` makes, and `apply` needs.",
+        ),
+        Measure(
+            key=f"bundle.{BUNDLE}.bytes",
+            title=f"Bundle {BUNDLE}",
+            group="packages",
+            unit="bytes",
+            samples=tuple(bundles),
+            note="With all packages in it.",
+        ),
+        *(
+            Measure(
+                key=f"{name}.changed",
+                title=CHANGED[name],
+                group="warm",
+                unit="seconds",
+                samples=tuple(round(one, 3) for one in taken),
+                note=f"The whole command, after another line in a source file of {SERVICE}.",
+            )
+            for name, taken in seconds.items()
+        ),
+    ]
