@@ -14,6 +14,7 @@ import pytest
 from harness import ATTACHED, CHECKOUT, RELEASED, Built, Released, Run, run_program
 
 from cowabunga import gotools
+from shared.secrecy import collecting
 from shared.vulnerabilities import ELSEWHERE, build
 
 
@@ -62,7 +63,7 @@ def released(dagger: Run, tmp_path_factory: pytest.TempPathFactory) -> Released:
     (folder / "attached").mkdir()
     (folder / "attached" / "published.json").write_text(ATTACHED)
     chosen = [option for service in RELEASED for option in ("--services", service)]
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, collecting() as traces:
         patch.setenv("COSIGN_PASSWORD", password)
         finished = dagger(
             "call",
@@ -73,8 +74,8 @@ def released(dagger: Run, tmp_path_factory: pytest.TempPathFactory) -> Released:
             *("export", "--path", folder / "dist"),
         )
     assert finished.returncode == 0, finished.stderr
-    assert password not in finished.stderr + finished.stdout
-    return Released(folder / "dist", public)
+    told = (finished.stdout + finished.stderr).encode() + traces.text
+    return Released(folder / "dist", public, private, password, told)
 
 
 @pytest.fixture

@@ -52,10 +52,21 @@ class Built:
 
 @dataclass(frozen=True)
 class Released:
-    """A release, and the public key that an operator has."""
+    """A release, the public key that an operator has, and what only who signs may see.
+
+    Attributes:
+        folder: The release.
+        public: The public key's file.
+        private: The private key's.
+        password: Of it.
+        told: All that the call printed, and all that collectors of traces got of it.
+    """
 
     folder: Path
     public: Path
+    private: Path
+    password: str
+    told: bytes
 
     @property
     def bundle(self) -> Path:

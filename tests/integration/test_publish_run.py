@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from harness import CHECKOUT, Run, exported
 
 from cowabunga import gotools
 from shared.registries import MANIFEST_TYPE, REQUEST_UNITS, Faults, Proxy, Registry, faulty, running_registry
+from shared.secrecy import Traces, collecting, shown
 from shared.vulnerabilities import ELSEWHERE, Advisory, build
 
 HERE = Advisory("CVE-2099-0001", "zlib", "1:99.0-1")
@@ -68,31 +66,10 @@ def password(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def traces(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
+def traces() -> Iterator[Traces]:
     """What the engine tells collectors of traces and logs."""
-    received: list[bytes] = []
-
-    class Collector(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            received.append(gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body)
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_address[1]}")
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield received
-        finally:
-            server.shutdown()
-            thread.join()
+    with collecting() as found:
+        yield found
 
 
 def publish(dagger: Run, folder: Path, *call: str | Path) -> tuple[dict[str, Any], str]:
@@ -104,7 +81,7 @@ def publish(dagger: Run, folder: Path, *call: str | Path) -> tuple[dict[str, Any
 
 
 def test_the_same_bytes_are_in_all_registries_and_the_password_is_nowhere(
-    dagger: Run, registry: Registry, clean_database: Path, tmp_path: Path, traces: list[bytes]
+    dagger: Run, registry: Registry, clean_database: Path, tmp_path: Path, traces: Traces
 ) -> None:
     with closed(registry) as proxy:
         report, printed = publish(dagger, tmp_path / "out", *arguments(proxy, clean_database, "one", "two"))
@@ -131,12 +108,8 @@ def test_the_same_bytes_are_in_all_registries_and_the_password_is_nowhere(
     assert {layer["mediaType"] for layer in manifest["layers"]} == {"application/vnd.oci.image.layer.v1.tar+zstd"}
     config = registry.get(f"/v2/one/repeater/blobs/{manifest['config']['digest']}").text
     assert "created_by" in config
-    files = "".join(file.read_text() for file in (tmp_path / "out").iterdir())
-    seen = b"".join(traces)
-    assert b"withMountedSecret" in seen, "the collector got no traces"
-    for where in (printed, more, config, json.dumps(manifest), files, registry.log.read_text()):
-        assert PASSWORD not in where
-    assert PASSWORD.encode() not in seen
+    texts = (printed, more, config, json.dumps(manifest), traces.text)
+    assert shown(PASSWORD, *texts, tmp_path / "out", registry.log, username=USER) == []
 
 
 @pytest.mark.slow
@@ -154,20 +127,22 @@ def test_all_services_are_in_all_registries(
 
 @pytest.mark.slow
 def test_a_bundle_is_sent_as_it_is(
-    dagger: Run, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dagger: Run, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, traces: Traces
 ) -> None:
     bundle = exported(dagger, tmp_path, "bundle", "--name=dev", "--version=1.2.3")
     with closed(registry) as proxy:
         account = ("--address", f"local:{proxy.port}", "--username", USER, "--secret", "env:REGISTRY_PASSWORD")
         sending: list[str | Path] = ["publish-bundle", "--bundle", bundle, *to(proxy.port, "one", "two")]
         by = ["call", "with-registry-auth", *account, *sending]
-        monkeypatch.setenv("REGISTRY_PASSWORD", "another-word")
-        assert "it refuses the credentials" in failing(dagger, *by)
+        monkeypatch.setenv("REGISTRY_PASSWORD", wrong := "another-word")
+        refused = failing(dagger, *by)
+        assert "it refuses the credentials" in refused
+        assert shown(wrong, refused, traces.text, username=USER) == []
         assert registry.repositories() == []
         monkeypatch.setenv("REGISTRY_PASSWORD", PASSWORD)
         sent = dagger(*by)
     assert sent.returncode == 0, sent.stderr
-    assert PASSWORD not in sent.stdout + sent.stderr
+    assert shown(PASSWORD, sent.stdout + sent.stderr, traces.text, username=USER) == []
     found = registry.tags()
     assert set(found) == {f"{prefix}/bundles/cowabungaai-dev:1.2.3" for prefix in ("one", "two")}
     assert len(set(found.values())) == 1

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from harness import ATTACHED, CHECKOUT, RELEASED, Released, Run, statement
 
+from shared.secrecy import shown
+
 pytestmark = pytest.mark.slow
 WHOLE = ("integration", "scan of sources")
 
@@ -105,6 +107,12 @@ def test_what_would_fail_in_the_end_is_told_in_the_beginning(
     assert finished.returncode != 0
     assert message in finished.stderr
     assert not re.search(r"\bbuild (api|repeater|whisper)\b", finished.stderr), "no image was begun"
+
+
+def test_key_and_password_are_nowhere(released: Released) -> None:
+    (line, *_) = [line for line in released.private.read_text().splitlines() if not line.startswith("-----")]
+    for secret in (released.password, line):
+        assert shown(secret, released.told, released.folder) == []
 
 
 def test_one_flipped_bit_is_found(released: Released, tmp_path: Path) -> None:

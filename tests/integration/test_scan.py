@@ -16,7 +16,8 @@ import pytest
 from harness import CHECKOUT, Run
 
 from cowabunga import gotools, images
-from shared.registries import running_registry
+from shared.registries import Faults, faulty, running_registry
+from shared.secrecy import collecting, shown
 from shared.vulnerabilities import Advisory, build, push
 
 HERE = Advisory("CVE-2099-0001", "zlib", "1:99.0-1")
@@ -26,6 +27,7 @@ IN_GO = Advisory("CVE-2099-0004", "github.com/aquasecurity/trivy", "99.0.0", "Go
 ALL = [HERE, NOT_HERE, IN_PYTHON, IN_GO]
 # Keys of the right form that nobody ever had, in two parts, so that no scanner takes them for real ones here.
 KEYS = {"aws-access-key-id": "AKIA" + "Q3ZJ7XW2MNB5TRLC", "github-pat": "ghp_" + "k2Jd8sLq0ZxVb5NmWc7RtYf3HgPa9EuTi1Xo"}
+PASSWORD = "pa55-that-nobody-may-see-7f3a"  # noqa: S105 - of a registry that runs in a test
 Scan = Callable[..., dict[str, Any]]
 
 
@@ -147,7 +149,9 @@ def test_a_file_that_is_no_database_fails(dagger: Run, tmp_path: Path) -> None:
     assert "the vulnerability database db.tar.gz: it is no readable tar.gz archive" in told
 
 
-def test_a_database_comes_from_a_mirror_and_is_kept(dagger: Run, database: Path, tmp_path: Path) -> None:
+def test_a_database_comes_from_a_mirror_and_is_kept(
+    dagger: Run, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # A volume that holds a young database already would not ask the mirror.
     cache = f"--db-cache=cowabungaai-trivy-test-{uuid.uuid4()}"
     with running_registry(gotools.ensure("registry") / "registry", tmp_path / "registry") as registry:
@@ -156,6 +160,13 @@ def test_a_database_comes_from_a_mirror_and_is_kept(dagger: Run, database: Path,
         reference = f"local:{registry.port}/mirror/trivy-db:2"
         told = failing(dagger, "scan", "--service", "repeater", cache, *via, reference)
         assert re.search(rf"HIGH +vulnerability +{HERE.id}", told), told
+        monkeypatch.setenv("DB_PASSWORD", PASSWORD)
+        by = ("--db-username=reader", "--db-password=env:DB_PASSWORD", f"{cache}-closed")
+        with faulty(registry, Faults(credentials=("reader", PASSWORD))) as proxy, collecting() as traces:
+            closed = ("--db-via", f"tcp://{proxy.host}", "--db-ref", f"local:{proxy.port}/mirror/trivy-db:2")
+            told = failing(dagger, "scan", "--service", "repeater", *by, *closed)
+        assert re.search(rf"HIGH +vulnerability +{HERE.id}", told), told
+        assert shown(PASSWORD, told, traces.text, username="reader") == []
     told = failing(dagger, "scan", "--service", "repeater", cache)
     assert re.search(rf"HIGH +vulnerability +{HERE.id}", told), "the cache volume alone is enough"
     told = failing(dagger, "scan", "--service", "repeater", cache, "--db-ref=127.0.0.1:9/trivy-db:2")

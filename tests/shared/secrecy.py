@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looks for secrets where none may be: in what is printed, in traces, and in files."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import gzip
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@dataclass
+class Traces:
+    """What a collector of OpenTelemetry's got: traces, logs and metrics.
+
+    Attributes:
+        received: Bodies of all requests, unpacked.
+    """
+
+    received: list[bytes] = field(default_factory=list)
+
+    @property
+    def text(self) -> bytes:
+        """All of it; there must be some of a call that took a secret."""
+        seen = b"".join(self.received)
+        assert b"Secret" in seen, "the collector got no traces"
+        return seen
+
+
+@contextlib.contextmanager
+def collecting() -> Iterator[Traces]:
+    """A collector on the loopback, to which programs send that are started meanwhile."""
+    traces = Traces()
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            traces.received.append(gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_address[1]}")
+        patch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield traces
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def shown(secret: str, *places: str | bytes | Path, username: str = "") -> list[str]:
+    """Where a secret is to be seen, as it is or in base64, alone or behind a user's name.
+
+    Args:
+        secret: The secret.
+        places: Texts, and files or folders.
+        username: As whose password it is sent.
+    """
+    encoded = (base64.b64encode(text.encode()) for text in (secret, f"{username}:{secret}"))
+    forms = (secret.encode(), *encoded)
+    found = []
+    for number, place in enumerate(places):
+        for name, content in _contents(place, f"text {number}"):
+            if any(form in content for form in forms):
+                found.append(name)
+    return found
+
+
+def _contents(place: str | bytes | Path, name: str) -> Iterator[tuple[str, bytes]]:
+    if isinstance(place, Path):
+        files = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
+        assert files, f"{place} holds no file"
+        yield from ((str(path), path.read_bytes()) for path in files)
+    else:
+        yield name, place.encode() if isinstance(place, str) else place
