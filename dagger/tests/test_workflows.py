@@ -67,6 +67,16 @@ def test_the_right_workflow_is_right() -> None:
         ("    permissions:\n      contents: read\n", "", "a: expected permissions"),
         ("    timeout-minutes: 5\n", "", "a: expected timeout-minutes"),
         (
+            "      contents: read\n",
+            "      contents: write\n",
+            "a: it may write contents and does nothing for which it needs that",
+        ),
+        (
+            "      contents: read\n",
+            "      actions: write\n",
+            "a: it may write actions and does nothing for which it needs that",
+        ),
+        (
             f"checkout@{'0' * 40} # v1.2.3",
             "checkout@v1 # v1.2.3",
             "line 15: expected uses: NAME@<40 hex digits> # vX.Y.Z, got '- uses: actions/checkout@v1 # v1.2.3'",

@@ -20,6 +20,10 @@ CHECKOUT = "actions/checkout@"
 COMMAND = re.compile(r"(?:^|[|;(]|\$\(|&&)\s*dagger (?P<words>(?:\\\n|[^|;\n)])*)", re.MULTILINE)
 
 
+# What a job that may write does with it.
+NEEDS = {"contents": "gh release create", "packages": "with-registry-auth", "security-events": "upload-sarif"}
+
+
 def problems(text: str, engine: str) -> list[str]:
     """What is wrong with a workflow.
 
@@ -60,6 +64,10 @@ def _job(job: Mapping[str, Any], engine: str) -> Iterator[str]:
     for key in ("permissions",) if "uses" in job else ("permissions", "timeout-minutes"):
         if key not in job:
             yield f"expected {key}"
+    written = [scope for scope, right in (job.get("permissions") or {}).items() if right == "write"]
+    for scope in written if "uses" not in job else ():
+        if scope not in NEEDS or NEEDS[scope] not in str(job["steps"]):
+            yield f"it may write {scope} and does nothing for which it needs that"
     if "secrets." in str(job) and "environment" not in job:
         yield "secrets outside an environment"
     steps = job.get("steps", [])
