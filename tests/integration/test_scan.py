@@ -27,6 +27,15 @@ IN_GO = Advisory("CVE-2099-0004", "github.com/aquasecurity/trivy", "99.0.0", "Go
 ALL = [HERE, NOT_HERE, IN_PYTHON, IN_GO]
 # Keys of the right form that nobody ever had, in two parts, so that no scanner takes them for real ones here.
 KEYS = {"aws-access-key-id": "AKIA" + "Q3ZJ7XW2MNB5TRLC", "github-pat": "ghp_" + "k2Jd8sLq0ZxVb5NmWc7RtYf3HgPa9EuTi1Xo"}
+CHART = "packages/repeater/chart/templates"
+PRIVILEGED = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: privileged}
+spec:
+  containers:
+    - {name: a, image: "a:1", securityContext: {privileged: true}}
+"""
 PASSWORD = "pa55-that-nobody-may-see-7f3a"  # noqa: S105 - of a registry that runs in a test
 Scan = Callable[..., dict[str, Any]]
 
@@ -195,7 +204,7 @@ def test_a_mirror_that_is_not_there_fails(dagger: Run) -> None:
 
 @pytest.fixture
 def with_secrets(tmp_path: Path) -> Path:
-    """A copy of the repository with keys in a service's code and in its tests."""
+    """A copy of the repository with keys in a service's code and in its tests, and a chart that asks for too much."""
     tree = tmp_path / "tree"
     for part in ("dagger", "packages", "services", "toolchain", "security"):
         shutil.copytree(CHECKOUT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__", "sdk", ".*_cache"))
@@ -205,6 +214,7 @@ def with_secrets(tmp_path: Path) -> Path:
     lines = "".join(f'{name.replace("-", "_").upper()} = "{key}"\n' for name, key in KEYS.items())
     (tree / "services/repeater/src/cowabungaai_repeater/leaked.py").write_text(lines)
     (tree / "services/repeater/tests/leaked.py").write_text(lines)
+    (tree / f"{CHART}/privileged.yaml").write_text(PRIVILEGED)
     return tree
 
 
@@ -219,6 +229,7 @@ def test_secrets_in_the_sources_are_found_and_never_shown(
     reports(*arguments, "--exit-code", "0")
     written = [file for file in (tmp_path / "reports").rglob("*") if file.is_file()]
     assert len(written) == 5
+    assert f"{CHART}/privileged.yaml" in told, "charts are looked at, too"
     for name, key in KEYS.items():
         assert name in told
         assert all(key not in text for text in (told, *(file.read_text() for file in written)))
