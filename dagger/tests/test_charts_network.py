@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from charts_rendered import NAMESPACE, Rendered, rendered, way, ways
+from charts_rendered import NAMESPACE, Rendered, rendered, template, way, ways
 
 pytestmark = pytest.mark.slow
 API = "packages/api/chart"
@@ -17,6 +18,9 @@ DATABASE = "--set=database.secretName=postgres"
 GATEWAY = {"app.kubernetes.io/part-of": "cowabungaai", "app.kubernetes.io/component": "gateway"}
 PROMETHEUS = {"app.kubernetes.io/name": "prometheus"}
 NAME = "kubernetes.io/metadata.name"
+# The database's address where the variables of a package are as they are written.
+UNSET = "###ZARF_VAR_DATABASE_CIDR###"
+COLLECTOR = ("--set=tracing.endpoint=http://collector.otel:4317", "--set=tracing.namespace=otel")
 
 
 @pytest.fixture(params=list(ways()))
@@ -72,8 +76,11 @@ def test_all_but_named_pods_is_denied(shown: Rendered) -> None:
         for rule in policy[direction]:
             assert rule["ports"]
             (peer,) = rule[side]
+            if peer.get("ipBlock") == {"cidr": UNSET}:
+                continue
             assert "ipBlock" not in peer
             assert peer["namespaceSelector"]["matchLabels"][NAME]
+            assert peer["podSelector"]["matchLabels"]
 
 
 def test_backends_know_the_gateway_and_prometheus_and_ask_nobody(shown: Rendered) -> None:
@@ -96,7 +103,7 @@ def test_the_package_of_uds_allows_what_the_policy_allows(shown: Rendered) -> No
         exposed = edge("Ingress", "istio-tenant-gateway", {"app": "tenant-ingressgateway"}, [8080])
         assert allowed(package, shown.pod["metadata"]["labels"]["app.kubernetes.io/name"]) == edges(shown) - {exposed}
         assert exposed in edges(shown)
-        assert all(one["remoteNamespace"] != "*" for one in package["spec"]["network"]["allow"])
+        assert all(one.get("remoteNamespace") != "*" for one in package["spec"]["network"]["allow"])
         assert not [one for one in package["spec"]["network"]["allow"] if "remoteGenerated" in one]
 
 
@@ -114,17 +121,16 @@ def test_the_gateway_reaches_its_backends_its_database_and_dns() -> None:
 
 
 def test_the_gateways_package_speaks_for_the_backends_of_its_namespace() -> None:
-    traced = ("--set=tracing.endpoint=http://collector.otel:4317", "--set=tracing.namespace=otel")
     covered = [
         one
-        for one in rendered(API, *traced).one("Package")["spec"]["network"]["allow"]
+        for one in rendered(API, *COLLECTOR, "--set=tracing.pods.app=otel").one("Package")["spec"]["network"]["allow"]
         if one["selector"] == {**GATEWAY, "app.kubernetes.io/component": "backend"}
     ]
     gateway = {"app.kubernetes.io/name": "cowabungaai-api"}
     assert [(one["direction"], one["remoteNamespace"], one.get("remoteSelector"), one["ports"]) for one in covered] == [
         ("Ingress", NAMESPACE, gateway, [50051]),
         ("Ingress", "monitoring", PROMETHEUS, [9090]),
-        ("Egress", "otel", None, [4317]),
+        ("Egress", "otel", {"app": "otel"}, [4317]),
     ]
 
 
@@ -167,10 +173,48 @@ def test_further_edges_are_added_to_both() -> None:
 
 
 def test_traces_need_an_edge_and_names() -> None:
-    shown = rendered(REPEATER, "--set=tracing.endpoint=http://collector.otel:4317", "--set=tracing.namespace=otel")
-    assert edge("Egress", "otel", {}, [4317]) in edges(shown)
+    shown = rendered(REPEATER, *COLLECTOR, "--set=tracing.pods.app=otel")
+    assert edge("Egress", "otel", {"app": "otel"}, [4317]) in edges(shown)
     assert shown.variables["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://collector.otel:4317"
     assert len(shown.one("NetworkPolicy")["spec"]["egress"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("chart", "arguments", "told"),
+    [
+        (API, [DATABASE], "database.pods: name labels of the database's pods"),
+        (API, [DATABASE, "--set=database.namespace=postgres"], "database.pods: name labels"),
+        (API, [DATABASE, "--set=database.host=db.postgres.svc"], "database.pods: name labels"),
+        (API, COLLECTOR, "tracing.pods: name labels of the collector's pods"),
+        (REPEATER, COLLECTOR, "tracing.pods: name labels of the collector's pods"),
+    ],
+)
+def test_no_namespace_is_opened_as_a_whole(chart: str, arguments: Sequence[str], told: str) -> None:
+    finished = template(chart, *arguments)
+    assert finished.returncode != 0
+    assert told in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("chart", "arguments", "addresses", "port"),
+    [
+        (API, [DATABASE, "--set=database.cidr=10.1.2.0/24"], "10.1.2.0/24", 5432),
+        (API, [DATABASE, "--set=database.host=10.1.2.3", "--set=database.port=6432"], "10.1.2.3/32", 6432),
+        (REPEATER, ["--set=tracing.endpoint=http://10.1.2.3:4317"], "10.1.2.3/32", 4317),
+        (REPEATER, ["--set=tracing.endpoint=http://[2001:db8::1]:4317"], "2001:db8::1/128", 4317),
+    ],
+)
+def test_an_address_is_where_it_says(chart: str, arguments: list[str], addresses: str, port: int) -> None:
+    shown = rendered(chart, *arguments)
+    (found,) = [one for one in edges(shown) if one[0] == "Egress" and port in one[3]]
+    assert found == edge("Egress", addresses, {}, [port])
+
+
+def test_pods_that_are_named_count_more_than_the_address_of_what_stands_before_them() -> None:
+    given = (DATABASE, "--set=database.host=10.96.0.7", "--set=database.pods.app=db")
+    assert edge("Egress", NAMESPACE, {"app": "db"}, [5432]) in edges(rendered(API, *given))
+    service = ("--set=tracing.endpoint=http://10.96.0.7:4317", "--set=tracing.pods.app=otel")
+    assert edge("Egress", NAMESPACE, {"app": "otel"}, [4317]) in edges(rendered(REPEATER, *service))
 
 
 def test_only_the_api_is_shown_outside() -> None:

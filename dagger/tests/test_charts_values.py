@@ -24,7 +24,7 @@ EMBEDDINGS = "packages/text-embeddings/chart"
 VLLM = "packages/vllm/chart"
 REFERENCE = "ghcr.io/cowabungaai/models/a:sha256-000000000000"
 MODEL = f"--set=model.image={REFERENCE}"
-DATABASE = "--set=database.secretName=postgres"
+DATABASE = ("--set=database.secretName=postgres", "--set=database.pods.app=postgres")
 KEY = "cowabungaai-api-admin-key"
 SCHEMAS = sorted(ROOT.glob("packages/*/chart/values.schema.json"))
 # Values of their own in a chart, in place of settings.
@@ -90,7 +90,7 @@ def admin_key(shown: Rendered) -> str:
             (API, [f'--set-json=network.egress=[{{"description":"a","cidr":"{cidr}","ports":[1]}}]'], "egress/0/cidr")
             for cidr in ("0.0.0.0/0", "0.0.0.0/1", "", "::/8")
         ),
-        (API, [DATABASE, "--set=database.cidr=0.0.0.0/1"], "at '/database/cidr'"),
+        (API, [*DATABASE, "--set=database.cidr=0.0.0.0/1"], "at '/database/cidr'"),
         (API, ["--set=backends.a.dns=x", "--set=backends.a.api_key_file=/etc/key"], "at '/backends/a/api_key_file'"),
         (API, ["--set=backends.a.dns=x", "--set=backends.a.api_key_env=KEY"], "additional properties 'api_key_env'"),
         (REPEATER, ["--set=name=4b"], "at '/name'"),
@@ -151,10 +151,10 @@ def test_a_secret_that_is_named_is_used_and_none_is_made() -> None:
 
 
 def test_a_database_is_named_by_a_url_or_by_its_parts() -> None:
-    by_url = rendered(API, DATABASE)
+    by_url = rendered(API, *DATABASE)
     assert "COWABUNGAAI_API_DATABASE_URL" not in by_url.variables
     assert by_url.all("PersistentVolumeClaim") == []
-    by_parts = rendered(API, DATABASE, "--set=database.host=db.postgres.svc", "--set=database.name=keys")
+    by_parts = rendered(API, *DATABASE, "--set=database.host=db.postgres.svc", "--set=database.name=keys")
     assert by_parts.variables["COWABUNGAAI_API_DATABASE_URL"] == "postgresql://db.postgres.svc:5432/keys"
     secrets = {one["name"]: one["valueFrom"]["secretKeyRef"] for one in by_parts.container["env"] if "valueFrom" in one}
     assert secrets == {
@@ -285,6 +285,6 @@ def test_metrics_that_pods_scale_by_are_exported() -> None:
     backend = (ROOT / "services/sdk/src/cowabungaai_sdk/metrics.py").read_text()
     gateway = (ROOT / "services/api/src/cowabungaai_api/metrics.py").read_text()
     for chart, source in ((REPEATER, backend), (API, gateway)):
-        scaler = rendered(chart, *([DATABASE] if chart == API else [])).one("HorizontalPodAutoscaler")
+        scaler = rendered(chart, *(DATABASE if chart == API else ())).one("HorizontalPodAutoscaler")
         (name,) = [one["pods"]["metric"]["name"] for one in scaler["spec"]["metrics"] if one["type"] == "Pods"]
         assert re.search(rf'"({name}|{name.removeprefix("cowabungaai_backend_")})"', source), name

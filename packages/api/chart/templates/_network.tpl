@@ -28,11 +28,14 @@ edges:
   {{- if $database.secretName }}
   - description: PostgreSQL
     direction: Egress
-    {{- if $database.cidr }}
-    cidr: {{ $database.cidr | quote }}
-    {{- else }}
+    {{- $cidr := $database.cidr | default (include "cowabungaai.addresses" $database.host) }}
+    {{- if and $database.pods (not $database.cidr) }}
     namespace: {{ $database.namespace | quote }}
     pods: {{ toJson $database.pods }}
+    {{- else if $cidr }}
+    cidr: {{ $cidr | quote }}
+    {{- else }}
+    {{- fail "database.pods: name labels of the database's pods, else all of database.namespace could be reached; or database.cidr" }}
     {{- end }}
     ports: [{{ $database.port }}]
   {{- end }}
@@ -68,9 +71,7 @@ covers:
   - description: Traces of backends to the collector
     direction: Egress
     selector: {{ toJson $backend }}
-    namespace: {{ .namespace | quote }}
-    pods: {{ toJson .pods }}
-    ports: [{{ include "cowabungaai.tracingPort" . }}]
+    {{- include "cowabungaai.collector" . | nindent 4 }}
   {{- end }}
   {{- end }}
 {{- end -}}

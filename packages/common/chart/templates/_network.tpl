@@ -28,9 +28,7 @@ Argument: root, part.
 {{- if .endpoint }}
 - description: Traces to the collector
   direction: Egress
-  namespace: {{ .namespace | quote }}
-  pods: {{ toJson .pods }}
-  ports: [{{ include "cowabungaai.tracingPort" . }}]
+  {{- include "cowabungaai.collector" . | nindent 2 }}
 {{- end }}
 {{- end }}
 {{- range $direction := list "Ingress" "Egress" }}
@@ -44,9 +42,31 @@ Argument: root, part.
 {{- ternary .part.port.number .root.Values.metricsPort (eq .part.metrics.port .part.port.name) -}}
 {{- end -}}
 
-{{/* The port of tracing.endpoint, which the schema sees to that it has. */}}
-{{- define "cowabungaai.tracingPort" -}}
-{{- (urlParse .endpoint).host | splitList ":" | last -}}
+{{/*
+The other side of an edge to the collector: the pods that `tracing` names, or the address in its endpoint. The schema sees to
+that the endpoint has a port. Argument: tracing.
+*/}}
+{{- define "cowabungaai.collector" -}}
+{{- $url := urlParse .endpoint -}}
+{{- $address := include "cowabungaai.addresses" $url.hostname -}}
+{{- if .pods -}}
+namespace: {{ .namespace | quote }}
+pods: {{ toJson .pods }}
+{{- else if $address -}}
+cidr: {{ $address | quote }}
+{{- else -}}
+{{- fail "tracing.pods: name labels of the collector's pods, else all of tracing.namespace could be reached" -}}
+{{- end }}
+ports: [{{ $url.host | splitList ":" | last }}]
+{{- end -}}
+
+{{/* A host as addresses, of which there is one; empty where it is a name. Argument: the host. */}}
+{{- define "cowabungaai.addresses" -}}
+{{- if contains ":" . -}}
+{{ . }}/128
+{{- else if regexMatch "^[0-9.]+$" . -}}
+{{ . }}/32
+{{- end -}}
 {{- end -}}
 
 {{/* Whoever connects to somebody by name asks DNS. */}}
@@ -103,7 +123,7 @@ spec:
 {{- define "cowabungaai.peer" -}}
 {{- if .edge.cidr -}}
 ipBlock:
-  cidr: {{ .edge.cidr }}
+  cidr: {{ .edge.cidr | quote }}
 {{- else -}}
 namespaceSelector:
   {{- if eq (.edge.namespace | default "") "*" }} {}

@@ -53,7 +53,7 @@ spec:
   direction: {{ $given.edge.direction }}
   selector: {{ toJson $given.selector }}
   {{- if $given.edge.cidr }}
-  remoteCidr: {{ $given.edge.cidr }}
+  remoteCidr: {{ $given.edge.cidr | quote }}
   {{- else }}
   remoteNamespace: {{ $given.edge.namespace | default $given.root.Release.Namespace | quote }}
   {{- with $given.edge.pods }}
