@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,37 @@ import yaml
 
 from cowabungaai import bundle_definition as definitions
 from cowabungaai.catalog import Catalog, parse
+from cowabungaai.environments import known_values
 from cowabungaai.errors import BuildError
 from cowabungaai.package_report import PackagedModel, PackageReport
 
 ROOT = Path(__file__).parents[2]
 BUNDLES = sorted(path.parent for path in (ROOT / "bundles").glob("*/uds-bundle.yaml"))
+LIBRARY = ROOT / "packages/common/chart/values.yaml"
+# Values of charts that no bundle lets an operator set, and why.
+NOT_SET = {
+    "image": "the package fills it in, by digest",
+    "name": "a package has one release, and waits for a Deployment of this name",
+    "port": "the gateway, its backends and UDS are told of it by each other's values",
+    "metricsPort": "Prometheus finds it by its name",
+    "stopDelaySeconds": "it is how long Kubernetes takes to hand on that a pod stops",
+    "imagePullSecrets": "Zarf's agent adds the one of its registry",
+    "autoscaling.metrics": "they are those that the service exports, and what one pod should have of each was measured",
+    "autoscaling.scaleDownSeconds": "what a pod loses that goes, cache and loaded weights, is the same in any cluster",
+    "network.enabled": "all that is not named stays denied",
+    "global": "Helm puts it there",
+    "cowabungaai-common": "Helm puts it there",
+}
+NOT_SET_IN_BACKENDS = {
+    "gateway.namespace": "all packages of a bundle are in one namespace",
+    "network.ingress": "the gateway and Prometheus alone may call a backend",
+    "network.egress": "a backend asks nobody",
+    "uds.enabled": "the gateway's Package speaks for the backends of its namespace",
+    "uds.mesh": "the gateway's Package speaks for the backends of its namespace",
+    "model.image": "the package fills it in",
+    "model.id": "it is that of the weights' manifest, which the gateway's models name",
+    "gpu.enabled": "the flavor of the package decides it",
+}
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +120,66 @@ def test_every_variable_has_a_description_and_the_charts_default(folder: Path, v
         assert gpu or not one["path"].startswith("gpu."), one["name"]
 
 
+def leaves(values: dict[str, Any], above: str = "") -> Iterator[str]:
+    """Paths of all values that have none below them."""
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{above}{name}.")
+        else:
+            yield above + name
+
+
+def leaves_of_schema(schema: dict[str, Any], shared: dict[str, Any], above: str = "") -> Iterator[str]:
+    """Likewise, of what a schema allows."""
+    for name, part in schema["properties"].items():
+        found = part
+        while "$ref" in found:
+            found = shared[found["$ref"].removeprefix("#/definitions/")]
+        if "properties" in found:
+            yield from leaves_of_schema(found, shared, f"{above}{name}.")
+        else:
+            yield above + name
+
+
+def leaves_of_chart(service: str) -> set[str]:
+    """Paths of all that can be set in a service's chart."""
+    chart = ROOT / "packages" / service / "chart"
+    schema = json.loads((chart / "values.schema.json").read_text())
+    texts = [file.read_text() for file in (chart / "Chart.yaml", chart / "values.yaml", LIBRARY)]
+    return {*leaves(known_values(*texts)), *leaves_of_schema(schema, schema["definitions"])}
+
+
+def set_by(entry: dict[str, Any]) -> set[str]:
+    """Paths that a bundle sets in the charts of a package, or lets an operator set."""
+    charts = [chart for component in entry["overrides"].values() for chart in component.values()]
+    return {one["path"] for chart in charts for one in (*chart.get("variables", []), *chart.get("values", []))}
+
+
+@pytest.mark.parametrize("folder", BUNDLES, ids=lambda folder: folder.name)
+def test_every_value_of_a_chart_can_be_set_or_is_left_out_for_a_reason(folder: Path, catalog: Catalog) -> None:
+    definition = (folder / "uds-bundle.yaml").read_text()
+    services = [one["name"].removeprefix(definitions.PREFIX) for one in yaml.safe_load(definition)["packages"]]
+    reports = [report(catalog, service, catalog.get(service).flavors[-1]) for service in services]
+    bundle = definitions.filled(definition, reports, catalog, name=folder.name, variant="gpu", version="1.2.3")
+    for service, entry in zip(services, bundle["packages"], strict=True):
+        paths = set_by(entry)
+        left = {
+            leaf
+            for leaf in leaves_of_chart(service)
+            if not any(leaf == path or leaf.startswith(f"{path}.") for path in paths)
+        }
+        not_set = {**NOT_SET, **(NOT_SET_IN_BACKENDS if catalog.get(service).is_backend else {})}
+        assert left == not_set.keys() & leaves_of_chart(service), service
+
+
+def test_what_bundles_leave_out_is_a_value_of_charts(catalog: Catalog) -> None:
+    charts = {file.parts[-3]: leaves_of_chart(file.parts[-3]) for file in ROOT.glob("packages/*/chart/*.schema.json")}
+    backends = [paths for service, paths in charts.items() if catalog.get(service).is_backend]
+    assert NOT_SET.keys() <= set.intersection(*charts.values())
+    assert NOT_SET_IN_BACKENDS.keys() <= set.union(*backends)
+    assert all([*NOT_SET.values(), *NOT_SET_IN_BACKENDS.values()])
+
+
 def test_a_pod_with_gpus_keeps_what_its_package_gives_it(catalog: Catalog) -> None:
     bundle = made(ROOT / "bundles/latest", "gpu", catalog)
     values = {one["name"]: one["default"] for one in definitions.variables_of(bundle)}
@@ -105,7 +193,7 @@ def default_of(chart: Path, path: str, over: dict[str, Any]) -> Any:
     """What a chart has at a path of these values, its own, or those that it imports from the common one."""
     own = yaml.safe_load((chart / "values.yaml").read_text())
     imported = yaml.safe_load((chart / "Chart.yaml").read_text())["dependencies"][0]["import-values"]
-    exports = yaml.safe_load((ROOT / "packages/common/chart/values.yaml").read_text())["exports"]
+    exports = yaml.safe_load(LIBRARY.read_text())["exports"]
     for values in (over, own, *(exports[name] for name in imported)):
         found: Any = values
         for part in path.split("."):

@@ -142,7 +142,7 @@ async def signed(
 async def uds_bundle(
     project: Project, bundle: Bundle, packages: Mapping[str, Packaged], public_key: str = ""
 ) -> dagger.Directory:
-    """A folder with the bundle, and uds-config.yaml, which has all that can be set in it.
+    """A folder with the bundle, and uds-config.yaml, which has every setting of it.
 
     Args:
         project: Sources and catalog.

@@ -37,7 +37,7 @@ class Bundling(Publishing):
         ] = None,
         key_password: Annotated[dagger.Secret | None, Doc("Its password, such as env:COSIGN_PASSWORD")] = None,
     ) -> dagger.Directory:
-        """The UDS bundle of packages that are built for it, and uds-config.yaml, with all that can be set in it."""
+        """The UDS bundle of packages that are built for it, and uds-config.yaml, with every setting of it."""
         if key_password is not None and key is None:
             raise BuildError("--key-password is that of --key, which is missing")
         project = await self._project()
