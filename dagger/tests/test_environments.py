@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 import yaml
+from charts_rendered import rendered
 
+from cowabungaai.catalog import Catalog, parse
+from cowabungaai.environment_routes import Routes, routes_in
 from cowabungaai.environments import FILE, EnvironmentName, chart_values, known_values, load, merged, named
 from cowabungaai.errors import DeploymentError
+from cowabungaai.report import BuildReport, NotBuilt, ServiceReport
 
 ROOT = Path(__file__).parents[2]
 TEXT = files("cowabungaai").joinpath(FILE).read_text()
@@ -19,6 +23,10 @@ LIBRARY = ROOT / "packages/common/chart"
 CHARTS = sorted(set(ROOT.glob("packages/*/chart")) - {LIBRARY})
 DIGEST = "sha256:" + "0" * 64
 SHA = "0123456789abcdef0123456789abcdef01234567"
+CATALOG = Catalog(parse(path.read_text(), path.name) for path in ROOT.glob("services/*/service.yaml"))
+# What only production says of the gateway stands below it.
+API = "    api:\n"
+ONLY_GPU = "it has the flavor gpu alone"
 
 
 def values_of(chart: Path) -> dict[str, Any]:
@@ -103,3 +111,94 @@ def test_an_image_of_the_flavor_gpu_gets_its_values_below_those_of_the_environme
         load(EnvironmentName("development")), "x", {"replicas": 1, "logLevel": "info"}, "image", of_flavor
     )
     assert yaml.safe_load(text) == {**of_flavor, "image": "image", "replicas": 1, "logLevel": "debug"}
+
+
+def built(*services: str, left_out: str = "") -> BuildReport:
+    """A report of these services, one of which may not have been built."""
+    rows = [
+        ServiceReport(
+            service=name,
+            flavor="cpu",
+            file=f"{name}.tar",
+            image=f"{name}:1",
+            digest=DIGEST,
+            size=1,
+            layers=1,
+            seconds=1,
+            cached=False,
+            drift=[],
+        )
+        for name in services
+    ]
+    lacking = [NotBuilt(service=left_out, flavor="cpu", file="x.tar", reason=ONLY_GPU)] if left_out else []
+    return BuildReport(seconds=1, services=rows, left_out=lacking)
+
+
+def routed(report: BuildReport, text: str = TEXT) -> Routes:
+    """What the gateway is told in production."""
+    charts = {chart.parts[-2]: values_of(chart) for chart in CHARTS}
+    return routes_in(load(EnvironmentName.production, text), report, CATALOG, charts)
+
+
+def gateways_values(routes: Routes, text: str = TEXT) -> str:
+    """The gateway's values file."""
+    production = load(EnvironmentName.production, text)
+    return chart_values(production, "api", values_of(ROOT / "packages/api/chart"), "image:1", routes.values)
+
+
+def test_the_gateway_of_an_environment_is_told_of_what_was_built_beside_it() -> None:
+    routes = routed(built("api", "llama-cpp-python", "repeater", "sdk", "whisper", left_out="vllm"))
+    values = yaml.safe_load(gateways_values(routes))
+    assert values["backends"] == {
+        "llama-cpp-python": {"dns": "grpc://cowabungaai-llama-cpp-python:50051"},
+        "whisper": {"dns": "grpc://cowabungaai-whisper:50051"},
+    }
+    assert values["models"] == [
+        {"name": "llama-cpp-python", "backend": "llama-cpp-python", "backend_model": "gemma-3-270m"},
+        {"name": "gemma-3-270m", "backend": "llama-cpp-python"},
+        {"name": "whisper", "backend": "whisper", "backend_model": "whisper-tiny.en"},
+        {"name": "whisper-tiny.en", "backend": "whisper"},
+    ]
+    assert values["replicas"] == 3
+    assert {one.service: one.reason for one in routes.left_out} == {
+        "vllm": ONLY_GPU,
+        "repeater": "it repeats what it is asked, for tests",
+    }
+
+
+def test_a_service_without_a_model_is_left_out_until_the_environment_names_one() -> None:
+    report = built("api", "vllm", "whisper")
+    (left_out,) = routed(report).left_out
+    assert left_out.service == "vllm"
+    assert left_out.reason.startswith("it has no default model, and environments.yaml names none")
+    named = routed(report, TEXT.replace(API, f"    vllm: {{model: {{id: qwen3-8b}}}}\n{API}"))
+    assert named.left_out == []
+    assert {"name": "vllm", "backend": "vllm", "backend_model": "qwen3-8b"} in named.values["models"]
+
+
+def test_models_that_the_environment_names_count_more_than_what_was_built() -> None:
+    models = "      models: [{name: mine, backend: other}]\n"
+    backends = "      backends: {other: {dns: 'grpc://other:50051'}}\n"
+    text = TEXT.replace(API, API + models + backends)
+    routes = routed(built("api", "repeater", "whisper"), text)
+    assert routes.left_out == []
+    values = yaml.safe_load(gateways_values(routes, text))
+    assert values["models"] == [{"name": "mine", "backend": "other"}]
+    assert sorted(values["backends"]) == ["other", "whisper"]
+
+
+def test_a_gateway_that_can_be_told_of_nothing_keeps_the_models_of_its_chart() -> None:
+    routes = routed(built("api", "sdk"))
+    assert routes.values == {}
+    assert [one.service for one in routes.left_out] == ["api"]
+    assert routed(built("whisper")) == Routes({}, [])
+
+
+@pytest.mark.slow
+def test_the_chart_of_the_gateway_takes_what_it_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(gateways_values(routed(built("api", "llama-cpp-python", "text-embeddings", "whisper"))))
+    shown = rendered("packages/api/chart", f"--values={file}")
+    (config,) = [one["data"]["models.yaml"] for one in shown.all("ConfigMap")]
+    assert sorted(yaml.safe_load(config)["backends"]) == ["llama-cpp-python", "text-embeddings", "whisper"]
+    assert "repeater" not in config

@@ -137,9 +137,12 @@ def test_it_is_packaged_and_published(
 ) -> None:
     call(tmp_path / "package.tar.zst", "package", "--service", NAME)
     assert (tmp_path / "package.tar.zst").stat().st_size > 1_000_000
-    call(tmp_path / "env", "build-for-env", "--environment", "STAGING", "--services", NAME)
+    call(tmp_path / "env", "build-for-env", "--environment", "STAGING", "--services", NAME, "--services", "api")
     values = yaml.safe_load((tmp_path / "env" / "values" / f"{NAME}.yaml").read_text())
     assert values["image"].startswith(f"ghcr.io/awdemos/cowabungaai/{NAME}:0.1.0-rc@")
+    # As the one that it is a copy of, it is for tests alone, and so the gateway has nothing to offer.
+    unrouted = json.loads((tmp_path / "env" / "environment.json").read_text())["unrouted"]
+    assert [one["service"] for one in unrouted] == [NAME, "api"]
     via = ("--via", f"tcp://127.0.0.1:{registry.port}", "--registries", f"local:{registry.port}/team")
     call(results, "publish", "--service", NAME, *via, "--environment", "STAGING", "--sha", SHA, "--db", database)
     (image,) = json.loads((results / "published.json").read_text())["images"]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -122,23 +122,31 @@ def _default(default: Any, values: Mapping[str, Any], path: str) -> Any:
 
 
 def routes(packages: Sequence[PackageReport], catalog: Catalog) -> tuple[list[dict[str, str]], dict[str, Any]]:
-    """The gateway's models, and its backends: every backend answers to its own name, and to that of its model.
+    """The gateway's models, and its backends, in a bundle.
 
     Args:
         packages: Of the bundle.
         catalog: All services.
     """
+    return routes_to((catalog.get(one.service), one.model.id if one.model else "") for one in packages)
+
+
+def routes_to(served: Iterable[tuple[ServiceSpec, str]]) -> tuple[list[dict[str, str]], dict[str, Any]]:
+    """The gateway's models, and its backends: every backend answers to its own name, and to that of its model.
+
+    Args:
+        served: Services, and the id of the model that each serves, empty where it has none; what is no backend is left
+            out.
+    """
     models: list[dict[str, str]] = []
     backends: dict[str, Any] = {}
-    for package in packages:
-        spec = catalog.get(package.service)
+    for spec, model in served:
         if not spec.is_backend:
             continue
         backends[spec.name] = {"dns": f"grpc://{PREFIX}{spec.name}:{spec.port}"}
-        served = {"backend_model": package.model.id} if package.model else {}
-        models.append({"name": spec.name, "backend": spec.name, **served})
-        if package.model and package.model.id != spec.name:
-            models.append({"name": package.model.id, "backend": spec.name})
+        models.append({"name": spec.name, "backend": spec.name, **({"backend_model": model} if model else {})})
+        if model and model != spec.name:
+            models.append({"name": model, "backend": spec.name})
     return models, backends
 
 

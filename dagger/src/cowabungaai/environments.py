@@ -17,6 +17,7 @@ from cowabungaai import yaml_files
 from cowabungaai.errors import DeploymentError, PipelineError
 from cowabungaai.findings import parse_severities
 from cowabungaai.published import TAG
+from cowabungaai.report import LeftOut
 from cowabungaai.vulnerability_db import parse_age
 
 FILE = "environments.yaml"
@@ -165,7 +166,16 @@ class DeployedService(BaseModel):
 
 
 class Deployment(BaseModel):
-    """What build-for-env leaves; `schema_version` changes when a reader must change."""
+    """What build-for-env leaves; `schema_version` changes when a reader must change.
+
+    Attributes:
+        environment: Its name.
+        sha: The commit, where it is known.
+        policy: What images must pass.
+        services: That are deployed.
+        unrouted: Services that the gateway's values do not name, and why; none where environments.yaml names its
+            models, or where no gateway was built.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -174,6 +184,7 @@ class Deployment(BaseModel):
     sha: str | None
     policy: Policy
     services: list[DeployedService]
+    unrouted: list[LeftOut] = []
 
 
 def known_values(chart: str, values: str, library: str) -> dict[str, Any]:
@@ -197,7 +208,7 @@ def chart_values(
     service: str,
     known: Mapping[str, Any],
     image: str,
-    of_flavor: Mapping[str, Any] | None = None,
+    follows: Mapping[str, Any] | None = None,
 ) -> str:
     """A values file for a service's chart, as YAML.
 
@@ -206,7 +217,8 @@ def chart_values(
         service: Its name.
         known: The chart's values, as known_values has them.
         image: Reference of the image, with tag and digest.
-        of_flavor: Values of the image's flavor; those of the environment count more.
+        follows: Values that follow from the image's flavor, and from what was built; those of the environment count
+            more.
 
     Raises:
         DeploymentError: A value is none of the chart's; the message lists those that are.
@@ -214,7 +226,7 @@ def chart_values(
     values = environment.values_for(service)
     if problems := list(_unknown(values, known, service, ())):
         raise DeploymentError("\n".join(problems))
-    return yaml.safe_dump({"image": image, **merged(of_flavor or {}, values)}, sort_keys=False)
+    return yaml.safe_dump({"image": image, **merged(follows or {}, values)}, sort_keys=False)
 
 
 def _unknown(values: Mapping[str, Any], known: Mapping[str, Any], service: str, path: tuple[str, ...]) -> list[str]:

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import dagger
 from dagger import Doc, function
 
 from cowabungaai import environments, registries
-from cowabungaai.environments import DeployedService, Deployment, EnvironmentName
+from cowabungaai.environment_routes import routes_in
+from cowabungaai.environments import DeployedService, Deployment, EnvironmentName, merged
 from cowabungaai.functions.building import Building
 from cowabungaai.images import version_of
 from cowabungaai.packages import gpu_values
@@ -43,32 +44,43 @@ class Environments(Building):
         address = registries.resolve([registry] if registry else None)[0].address
         built: dagger.Directory = await self.build_all(flavor, services)
         report = BuildReport.model_validate(json.loads(await built.file("build-report.json").contents()))
+        charts = {row.service: await self._known(row.service) for row in report.services}
+        catalog = (await self._project()).catalog
+        routes = routes_in(described, report, catalog, charts)
         deployed = []
         for row in report.services:
             version = await version_of(self.source, row.service)
             asked = described.tags_for(version, sha)
             tags = tags_of(version, row.flavor, sha, release=False, environment=asked)
             image = f"{address}/{row.service}:{tags[0]}@{row.digest}"
-            values = await self._values(described, row.service, image, row.flavor)
+            known = charts[row.service]
             file = None
-            if values is not None:
+            if known is not None:
                 file = f"values/{row.service}.yaml"
+                follows = await gpu_values(self.source, row.service) if row.flavor == "gpu" else {}
+                if catalog.get(row.service).kind == "gateway":
+                    follows = merged(follows, routes.values)
+                values = environments.chart_values(described, row.service, known, image, follows)
                 built = built.with_new_file(file, values)
             deployed.append(
                 DeployedService(
                     service=row.service, version=version, digest=row.digest, tags=tags, image=image, values=file
                 )
             )
-        summary = Deployment(environment=environment.value, sha=sha, policy=described.policy, services=deployed)
+        summary = Deployment(
+            environment=environment.value,
+            sha=sha,
+            policy=described.policy,
+            services=deployed,
+            unrouted=routes.left_out,
+        )
         return built.with_new_file("environment.json", summary.model_dump_json(indent=2) + "\n")
 
-    async def _values(self, described: environments.Environment, service: str, image: str, flavor: str) -> str | None:
-        """A service's values file; None where it has no chart."""
+    async def _known(self, service: str) -> dict[str, Any] | None:
+        """The values that a service's chart has; None where it has no chart."""
         chart = f"packages/{service}/chart"
         if not await self.source.glob(f"{chart}/values.yaml"):
             return None
         texts = [await self.source.file(f"{chart}/{name}").contents() for name in ("Chart.yaml", "values.yaml")]
         library = await self.source.file(LIBRARY).contents() if await self.source.glob(LIBRARY) else ""
-        known = environments.known_values(texts[0], texts[1], library)
-        of_flavor = await gpu_values(self.source, service) if flavor == "gpu" else {}
-        return environments.chart_values(described, service, known, image, of_flavor)
+        return environments.known_values(texts[0], texts[1], library)
