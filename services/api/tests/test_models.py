@@ -77,6 +77,11 @@ def test_metrics_need_an_admin_key(http, gateway):
     assert 'cowabungaai_api_replica_state{backend="' in text
     with gateway.http(key=None) as stranger:
         assert stranger.get("/metrics").status_code == 401
+    made = http.post("/cowabungaai/v1/auth/api-keys", json={"name": "of a user", "scopes": ["inference"]}).json()
+    with gateway.http(key=made["value"]) as user:
+        answer = user.get("/metrics")
+    assert answer.status_code == 403
+    assert answer.json()["error"]["code"] == "insufficient_permissions"
 
 
 def test_metrics_may_be_public(start, repeater):
