@@ -36,6 +36,7 @@ Udp: 50 3 0
 UdpLite: InDatagrams NoPorts InErrors
 UdpLite: 0 9 0
 """
+CLOSED = {"namespace": "api", "interfaces": ["lo"], "routes": ["10.77.0.0/24"], "unroutable": 0, "lookups": 0}
 
 
 def test_a_container_that_asks_for_little_is_started_as_its_user() -> None:
@@ -157,10 +158,77 @@ def test_packets_for_elsewhere_are_counted() -> None:
     ],
 )
 def test_what_looks_for_a_way_out_is_no_proof(changed: dict[str, Any], message: str) -> None:
-    one = {"namespace": "api", "interfaces": ["lo"], "routes": ["10.77.0.0/24"], "unroutable": 0, "lookups": 0}
-    network.check([one])
+    network.check([CLOSED])
     with pytest.raises(ProofError, match=message):
-        network.check([{**one, "namespace": "node"}, {**one, **changed}])
+        network.check([{**CLOSED, "namespace": "node"}, {**CLOSED, **changed}])
+
+
+def told(suites: dict[str, bool], **namespace: Any) -> dict[str, Any]:
+    """A proof that has run, by what became of each backend's suite."""
+    return {
+        "network": {"unreachable": [], "namespaces": [{**CLOSED, "namespace": "node"}, {**CLOSED, **namespace}]},
+        "suites": [{"service": service, "passed": passed} for service, passed in suites.items()],
+    }
+
+
+def test_a_proof_is_refused_for_each_backend_that_fails_and_for_a_way_out() -> None:
+    prove.judge(told({"repeater": True, "whisper": True}))
+    with pytest.raises(ProofError, match=r"^the suite fails for repeater, vllm; see its pytest\.txt$"):
+        prove.judge(told({"repeater": False, "whisper": True, "vllm": False}))
+    with pytest.raises(ProofError, match="api has a way out: default"):
+        prove.judge(told({"repeater": True}, routes=["default"]))
+
+
+def of_one_link(*command: str) -> str:
+    """What `ip` answers in a namespace that has nothing yet."""
+    return '[{"ifname": "lo"}]' if command[-1] == "link" else ""
+
+
+@pytest.fixture
+def counters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The kernel's counters, whatever kernel runs the tests."""
+    files = tmp_path / "snmp", tmp_path / "snmp6"
+    for file, content in zip(files, (SNMP, "Ip6OutNoRoutes 2\n"), strict=True):
+        file.write_text(content)
+    monkeypatch.setattr(network, "COUNTERS", tuple(map(str, files)))
+
+
+@pytest.mark.usefixtures("counters")
+def test_a_network_without_a_way_out_tells_what_it_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+    monkeypatch.setattr(network, "output", of_one_link)
+    monkeypatch.setattr(network, "reachable", tried.append)
+    made = network.Network()
+    assert made.unreachable == tried == list(network.OUTSIDE)
+    assert {":" in address for address in tried} == {True, False}, "by IPv6, too"
+
+
+@pytest.mark.usefixtures("counters")
+def test_a_network_from_which_something_can_be_reached_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "output", of_one_link)
+    monkeypatch.setattr(network, "reachable", lambda address: address == network.OUTSIDE[-1])
+    with pytest.raises(ProofError, match=rf"something outside can be reached: \['{network.OUTSIDE[-1]}'\]"):
+        network.Network()
+
+
+def test_a_network_that_others_use_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def output(*command: str) -> str:
+        asked.append(command)
+        return '[{"ifname": "lo"}, {"ifname": "eth0"}]'
+
+    monkeypatch.setattr(network, "output", output)
+    monkeypatch.setattr(network, "reachable", lambda _: False)
+    with pytest.raises(ProofError, match="needs a network namespace of its own; this one has lo, eth0"):
+        network.Network()
+    assert [command[-1] for command in asked] == ["link"], "nothing is changed there"
+
+
+def test_what_the_system_sends_and_what_it_does_not_is_known() -> None:
+    assert network.reachable("127.0.0.1")
+    # Nobody may send to all without asking for it first.
+    assert not network.reachable("255.255.255.255")
 
 
 GATEWAY = {

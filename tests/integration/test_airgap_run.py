@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tarfile
 from pathlib import Path
 
 import pytest
 import yaml
 import zstandard
-from harness import Run, exported
+from harness import CHECKOUT, Run, exported
 
 pytestmark = pytest.mark.slow
+# What nothing may reach: addresses of documentation, and name servers that many programs would ask.
+OUTSIDE = {"192.0.2.1", "2001:db8::1", "1.1.1.1", "8.8.8.8"}
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +41,27 @@ def test_a_whole_bundle_is_installed_and_answers(bundle: Path, dagger: Run, tmp_
     assert suite["tests"] - suite["skipped"] > 500
     assert {one["unroutable"] for one in proof["network"]["namespaces"]} == {0}, "nothing was sent elsewhere"
     assert {one["lookups"] for one in proof["network"]["namespaces"]} == {0}, "no name was asked for"
+    assert set(proof["network"]["unreachable"]) == OUTSIDE
     page = (tmp_path / "index.html").read_text()
     assert "Passed" in page
     assert proof["bundle"]["sha256"] in page
+
+
+def test_a_bundle_for_which_the_suite_fails_is_not_proved(bundle: Path, dagger: Run, tmp_path: Path) -> None:
+    suite = tmp_path / "suite"
+    suite.mkdir()
+    # What is installed for the suite.
+    shutil.copy(CHECKOUT / "tests/conformance/requirements.lock", suite)
+    (suite / "test_wrong.py").write_text("def test_wrong():\n    assert 1 == 2\n")
+    proving = ("call", "airgap-proof", "--bundle", bundle, "--suite", suite)
+    finished = dagger(*proving)
+    assert finished.returncode != 0
+    assert "airgap-proof: the suite fails for repeater; see its pytest.txt" in finished.stderr
+    reports = dagger(*proving, "--exit-code", "0", "export", "--path", tmp_path / "out")
+    assert reports.returncode == 0, reports.stderr
+    proof = json.loads((tmp_path / "out/proof.json").read_text())
+    assert (proof["passed"], proof["suites"][0]["failures"]) == (False, 1)
+    assert "assert 1 == 2" in (tmp_path / "out/repeater/pytest.txt").read_text()
 
 
 def test_a_bundle_that_lacks_an_image_is_not_installed(bundle: Path, dagger: Run, tmp_path: Path) -> None:

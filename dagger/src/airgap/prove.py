@@ -16,6 +16,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -85,9 +86,7 @@ class Proof:
                 shutil.copytree(scratch / "node/logs", out / "logs", dirs_exist_ok=True)
                 self.told["network"] = {"unreachable": network.unreachable, "namespaces": network.evidence()}
                 network.close()
-        check(self.told["network"]["namespaces"])
-        if failed := [ran["service"] for ran in self.told["suites"] if not ran["passed"]]:
-            raise ProofError(f"the suite fails for {', '.join(failed)}; see its pytest.txt")
+        judge(self.told)
 
     def _documents(self, packages: list[Package], scratch: Path) -> list[dict[str, Any]]:
         documents = []
@@ -172,6 +171,20 @@ class Proof:
                 flush=True,
             )
             check()
+
+
+def judge(told: Mapping[str, Any]) -> None:
+    """Refuse what was told once everything had run.
+
+    Args:
+        told: In the form of proof.json; of it the networks' evidence and the suites.
+
+    Raises:
+        ProofError: Something looked for a way out, or the suite fails for a backend.
+    """
+    check(told["network"]["namespaces"])
+    if failed := [ran["service"] for ran in told["suites"] if not ran["passed"]]:
+        raise ProofError(f"the suite fails for {', '.join(failed)}; see its pytest.txt")
 
 
 def admin_key(node: Node) -> str:
