@@ -13,7 +13,7 @@ import pytest
 
 from cowabungaai.errors import ReleaseError
 from cowabungaai.release_page import duration, render
-from cowabungaai.release_report import STAGES, ReleaseReport, collect, judge
+from cowabungaai.release_report import STAGES, ReleaseReport, check, collect, judge
 
 NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 DIGEST = "sha256:" + "a" * 64
@@ -207,6 +207,21 @@ def test_what_was_not_run_makes_it_incomplete(results: Path, gone: str, problem:
     (results / gone).unlink()
     made = report(results)
     assert (made.state, made.problems) == ("incomplete", [problem])
+
+
+def test_only_a_release_that_passed_is_let_through(results: Path, write: Write) -> None:
+    check(report(results))
+    (results / "integration/summary.json").unlink()
+    (results / "scan-source/summary.json").unlink()
+    with pytest.raises(ReleaseError) as raised:
+        check(report(results))
+    not_run = ["integration was not run", "scan of sources was not run"]
+    assert str(raised.value).splitlines() == ["the release is incomplete:", *not_run]
+    write("load.json", {"service": "repeater", "passed": False, "broken": ["chat: p50_ms: 9 ms"], "scenarios": []})
+    with pytest.raises(ReleaseError) as raised:
+        check(report(results))
+    failed = "repeater: load: chat: p50_ms: 9 ms"
+    assert str(raised.value).splitlines() == ["the release is failed:", failed, *not_run]
 
 
 def test_a_release_without_a_build_has_no_report(results: Path) -> None:

@@ -266,6 +266,19 @@ def judge(
     )
 
 
+def check(report: ReleaseReport) -> None:
+    """Refuse a release that is not passed.
+
+    Args:
+        report: Of it.
+
+    Raises:
+        ReleaseError: Something failed or was not run; the message tells what, a line each.
+    """
+    if report.state != "passed":
+        raise ReleaseError("\n".join([f"the release is {report.state}:", *report.problems]))
+
+
 def _service(results: Results, row: ServiceReport, budget: int, *, conforms: bool) -> ReleasedService:
     name = row.service
     image = results.published.get((name, row.flavor))

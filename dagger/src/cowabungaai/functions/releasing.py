@@ -10,8 +10,7 @@ import dagger
 from dagger import Doc, dag, function
 
 from cowabungaai import airgap_proof as airgap
-from cowabungaai import bundles, checks, conformance, integration, release, sbom_run, scan_run, signing
-from cowabungaai.errors import ReleaseError
+from cowabungaai import bundles, checks, conformance, integration, release, release_report, sbom_run, scan_run, signing
 from cowabungaai.functions.base import EndToEnd, Models, Suite
 from cowabungaai.functions.building import Building
 from cowabungaai.functions.reporting import judged
@@ -114,8 +113,7 @@ class Releasing(Building):
         told = PackagesReport(packages=[one.report for one in packaged.values()])
         results = results.with_new_file("packages.json", told.model_dump_json(indent=2) + "\n")
         report, reports = await judged(project, results, sha or None, backends)
-        if report.state != "passed":
-            raise ReleaseError("\n".join([f"the release is {report.state}:", *report.problems]))
+        release_report.check(report)
         folder = (
             made.folder.with_directory("report", reports)
             .with_directory("scan", results.directory("scan"))

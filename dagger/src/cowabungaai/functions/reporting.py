@@ -13,7 +13,6 @@ import dagger
 from dagger import Doc, dag, function
 
 from cowabungaai import release_page, release_report
-from cowabungaai.errors import ReleaseError
 from cowabungaai.functions.base import Base, ExitCode
 from cowabungaai.published import check_sha
 from cowabungaai.report import budget_of
@@ -67,6 +66,6 @@ class Reporting(Base):
         project = await self._project()
         backends = [spec.name for spec in project.catalog if spec.is_backend]
         report, output = await judged(project, results, sha, backends)
-        if exit_code and report.state != "passed":
-            raise ReleaseError("\n".join([f"the release is {report.state}:", *report.problems]))
+        if exit_code:
+            release_report.check(report)
         return output
