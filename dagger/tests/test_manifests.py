@@ -330,7 +330,7 @@ class Writer:
         return self.dice.choice([*forms, value] if yaml.safe_load(value) == value else forms)
 
     def comment(self) -> str:
-        return self.dice.choice(["", "", "  # image: {API}:0.1.0", "   # für später 🦄"])
+        return self.dice.choice(["", "", f"  # image: {API}:0.1.0", "   # für später 🦄"])
 
     def flow(self, value: Any) -> str:
         pad = self.dice.choice(["", " "])
@@ -406,8 +406,11 @@ def test_however_it_is_written_only_images_change(seed: int) -> None:
     assert len(before) == len(after)
     for old, new in zip(before, after, strict=True):
         assert new == old or old.replace(TARGET, "").count(API) > 0
+        # No value of this test has the character that begins a comment.
+        (content, *comment), (old_content, *old_comment) = new.split("#", 1), old.split("#", 1)
+        assert comment == old_comment
         # Take the images away, and what is left of a line is what it was.
-        assert masked(new) == masked(old)
+        assert masked(content) == masked(old_content)
 
 
 def masked(line: str) -> str:
