@@ -13,14 +13,16 @@ import tarfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import anyio
 import dagger
 import gql
 import pytest
+from dagger import dag
 from dagger._exceptions import QueryErrorValue
 
-from cowabungaai import open_database
+from cowabungaai import open_database, vulnerability_db
 from cowabungaai.errors import DatabaseError
-from cowabungaai.vulnerability_db import age_words, check_metadata, parse_age, why
+from cowabungaai.vulnerability_db import Wanted, age_words, check_metadata, parse_age, why
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -268,6 +270,12 @@ def test_a_cache_gives_up_the_database_of_another_mirror(tmp_path: Path) -> None
 def test_a_fetch_that_failed_tells_what_was_said_last(tmp_path: Path) -> None:
     ended = run("--fetch", "one.example/x:2", tmp_path, sys.executable, "-c", "import sys; sys.exit('first\\nlast')")
     assert (ended.returncode, ended.stderr.splitlines()[-1]) == (2, "last")
+
+
+def test_two_databases_are_one_too_many() -> None:
+    both = Wanted(dag.directory().file("db.tar.gz"), "registry.example/trivy-db:2", None, None, WEEK)
+    with pytest.raises(DatabaseError, match="--db and --db-ref are two databases; give one of them"):
+        anyio.run(vulnerability_db.open_database, dag.container(), both)
 
 
 def failed(code: int, stderr: str) -> dagger.ExecError:

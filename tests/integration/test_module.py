@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from harness import SERVICES, Run
+from harness import CHECKOUT, SERVICES, Run
+
+BUNDLES = sorted(file.parent.name for file in (CHECKOUT / "bundles").glob("*/uds-bundle.yaml"))
+TOOLS = sorted(file.parent.name for file in (CHECKOUT / "toolchain" / "go").glob("*/build.json"))
+ONE_PLACE = "expected either --repository or --git"
 
 
 def test_functions_are_listed(dagger: Run) -> None:
@@ -27,6 +32,33 @@ def test_a_wrong_service_lists_the_right_ones(dagger: Run) -> None:
     finished = dagger("call", "build", "--service", "nope")
     assert finished.returncode != 0
     assert f"no service is named 'nope'; the services are: {', '.join(SERVICES)}" in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("update-manifests", "is-empty"), ONE_PLACE),
+        (("update-manifests", "--repository", "bundles", "--git", "https://git.example/x.git", "is-empty"), ONE_PLACE),
+        (
+            ("update-manifests", "--repository", "bundles", "--git-ref", "next", "is-empty"),
+            "--git-ref, --git-token and --git-via go with --git",
+        ),
+        (
+            ("scan", "--service", "repeater", "--db", "README.md", "--db-ref", "registry.example/trivy-db:2"),
+            "--db and --db-ref are two databases; give one of them",
+        ),
+        (("scan", "--service", "repeater", "--exit-code", "2"), "--exit-code: expected 0 or 1, got 2"),
+        (("bundle", "--name", "nope"), f"no bundle is named 'nope'; the bundles are: {', '.join(BUNDLES)}"),
+        (("tool", "--name", "nope"), f"no tool is named 'nope'; the tools are: {', '.join(TOOLS)}"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_told_before_an_image_is_built(
+    dagger: Run, arguments: tuple[str, ...], message: str
+) -> None:
+    finished = dagger("call", *arguments)
+    assert finished.returncode != 0
+    assert message in finished.stderr
+    assert not re.search(r"\b(scan|package) (api|repeater)\b", finished.stderr), "none was begun"
 
 
 def test_an_invalid_service_yaml_names_file_line_and_field(dagger: Run, sources: Path) -> None:
