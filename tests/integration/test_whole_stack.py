@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ import yaml
 from harness import CHECKOUT, Run
 
 THRESHOLDS = CHECKOUT / "tests" / "load" / "thresholds.yaml"
+LOOSE_MEMORY = {"most_mb": 100_000, "growth_mb": 100_000}
+# In the database's address, or as the value of a variable that is no secret one.
+PASSWORD_SHOWN = re.compile(r"""postgres(ql)?(\+\w+)?://[^\s:/@]*:[^\s@*]+@|POSTGRES_PASSWORD["']?(=|:|,\s*value)""")
 
 
 def test_two_replicas_share_postgresql_and_migrations_keep_a_filled_one_right(dagger: Run, tmp_path: Path) -> None:
@@ -19,19 +23,19 @@ def test_two_replicas_share_postgresql_and_migrations_keep_a_filled_one_right(da
     summary = json.loads((tmp_path / "report" / "summary.json").read_text())
     assert (summary["passed"], summary["failures"], summary["skipped"]) == (True, 0, 0)
     assert summary["tests"] > 5
-    assert "POSTGRES_PASSWORD=" not in finished.stdout + finished.stderr
+    reports = [file.read_text(errors="replace") for file in (tmp_path / "report").rglob("*") if file.is_file()]
+    for told in (finished.stdout, finished.stderr, *reports):
+        # The engine shows a secret as stars.
+        assert not PASSWORD_SHOWN.search(told), "nobody may see the password, which is made for each run"
 
 
 @pytest.fixture
 def thresholds(tmp_path: Path) -> Path:
-    """Limits for a run of seconds; one of them cannot be kept."""
-    limits = yaml.safe_load(THRESHOLDS.read_text())
-    ours = limits["repeater"]
-    ours["warmup_seconds"] = 0.5
-    for scenario in ours["scenarios"].values():
-        scenario.update(clients=4, seconds=2)
-        del scenario["requests_per_second"]
-    ours["scenarios"]["embeddings"]["p50_ms"] = 0.001
+    """Limits for a run of seconds; one of them cannot be kept, and no machine is too busy to keep the others."""
+    loose: dict[str, float] = {"clients": 4, "seconds": 2, "error_ratio": 1}
+    scenarios = {name: dict(loose) for name in yaml.safe_load(THRESHOLDS.read_text())["repeater"]["scenarios"]}
+    scenarios["embeddings"]["p50_ms"] = 0.001
+    ours = {"warmup_seconds": 0.5, "scenarios": scenarios, "gateway": LOOSE_MEMORY, "backend": LOOSE_MEMORY}
     file = tmp_path / "thresholds.yaml"
     file.write_text(yaml.safe_dump({"repeater": ours}))
     return file
