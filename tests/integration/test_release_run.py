@@ -95,7 +95,7 @@ def test_a_link_among_the_attachments_is_told_before_anything_is_done(dagger: Ru
         (("--sha", "0123456"), "--sha: expected all 40 digits of a commit"),
         (("--services", "whisper"), "a release is asked before it leaves, for which it needs the gateway, api"),
         (("--services", "api"), "and a service that serves models"),
-        (("--services", "repeater,api", "--bundle", "dev"), "ended with exit code"),
+        (("--services", "repeater,api", "--bundle", "dev"), "the private key is no PEM file"),
     ],
 )
 def test_what_would_fail_in_the_end_is_told_in_the_beginning(
