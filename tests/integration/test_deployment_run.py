@@ -147,4 +147,7 @@ def test_a_server_that_refuses_the_token_is_told(dagger: Run, server: Server, mo
     finished = dagger(*UPDATE, *server.named, "is-empty")
     assert (finished.returncode != 0, server.refused > 0) == (True, True), finished.stderr
     assert "update manifests" in finished.stderr
+    # The engine's word for all that git says of it.
+    message = finished.stderr[finished.stderr.rindex("\nError: ") :]
+    assert "authentication failed" in message.lower(), message
     assert wrong not in finished.stdout + finished.stderr

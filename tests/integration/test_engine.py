@@ -19,6 +19,8 @@ from harness import CHECKOUT
 from cowabunga.paths import cache_home, run_home
 
 LAUNCHER = CHECKOUT / "cowabunga"
+# Far more than each takes, for a machine that does other things, too.
+UP_SECONDS, END_SECONDS, NOTICE_SECONDS = 60, 20, 60
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the engine's container needs root")
 
 
@@ -81,8 +83,8 @@ def run_directory(home: Path) -> Path:
 
 
 def has_ended(pid: int) -> bool:
-    """Whether a process is gone within a second, but for its parent's taking note."""
-    deadline = time.monotonic() + 1
+    """Whether a process is gone in time, but for its parent's taking note."""
+    deadline = time.monotonic() + END_SECONDS
     while time.monotonic() < deadline:
         try:
             if (Path(f"/proc/{pid}/stat").read_text()).rpartition(")")[2].split()[0] == "Z":
@@ -114,7 +116,7 @@ def test_up_and_down_leave_the_machines_network_alone_and_nothing_running(home: 
     started = time.monotonic()
     up = launch(home, "engine", "up")
     assert up.returncode == 0, up.stderr
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < UP_SECONDS
     assert status(home)["answers"] is True
     assert network_of_the_machine() == before
     network = json.loads((run_directory(home) / "running.json").read_text())["network_process"]
@@ -133,8 +135,10 @@ def test_a_dead_engine_is_told_and_the_next_start_recovers(home: Path) -> None:
     pid = status(home)["pid"]
     assert isinstance(pid, int)
     os.kill(pid, signal.SIGKILL)
-    time.sleep(0.5)
-    assert launch(home, "engine", "status").returncode == 6
+    deadline = time.monotonic() + NOTICE_SECONDS
+    while (code := launch(home, "engine", "status").returncode) != 6:
+        assert time.monotonic() < deadline, code
+        time.sleep(0.1)
     again = launch(home, "engine", "up")
     assert again.returncode == 0
     assert "the engine dropped its cache, since it was not stopped in order" in " ".join(again.stderr.split())
