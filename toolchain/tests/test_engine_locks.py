@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from cowabunga import engine, gotools, store
+from cowabunga import console, engine, gotools, store
 from cowabunga.paths import run_home
 
 
@@ -36,15 +37,33 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     return starts
 
 
-def test_it_is_replaced_once_nobody_uses_it_and_whoever_does_can_still_ask_for_it(started: list[str]) -> None:
+@pytest.fixture
+def noted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What launchers tell, such as what they wait for."""
+    notes: list[str] = []
+    monkeypatch.setattr(console, "note", notes.append)
+    return notes
+
+
+def wait_until_waiting(noted: list[str], count: int) -> None:
+    """Return once so many wait for those who use the engine."""
+    deadline = time.monotonic() + 30
+    while noted.count("another launcher is at work on engine-use: waiting for it") < count:
+        assert time.monotonic() < deadline, noted
+        time.sleep(0.01)
+
+
+def test_it_is_replaced_once_nobody_uses_it_and_whoever_does_can_still_ask_for_it(
+    started: list[str], noted: list[str]
+) -> None:
     with engine.in_use():
         other = threading.Thread(target=engine.up)
         other.start()
-        other.join(0.5)
-        assert other.is_alive(), "it waits"
+        wait_until_waiting(noted, 1)
         with store.locked_if_free("engine") as free:
             assert free, "what waits holds nothing that is needed to end"
-    other.join(10)
+        assert started == []
+    other.join(30)
     assert started == ["root-key"]
 
 
@@ -57,11 +76,12 @@ def test_a_command_of_who_uses_it_does_not_wait_for_that(started: list[str], mon
     assert started == []
 
 
-def test_two_that_waited_start_one(started: list[str]) -> None:
+def test_two_that_waited_start_one(started: list[str], noted: list[str]) -> None:
     with engine.in_use():
         others = [threading.Thread(target=engine.up) for _ in range(2)]
         for other in others:
             other.start()
+        wait_until_waiting(noted, 2)
     for other in others:
-        other.join(10)
+        other.join(30)
     assert started == ["root-key"]
