@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -159,6 +160,22 @@ def test_an_image_moves_to_another_repository() -> None:
     assert updated(pod.format("api:dev"), update) == pod.format(TARGET)
 
 
+def reported(flavor: str = "cpu", of_one_flavor: Sequence[str] = ("api",)) -> list[Update]:
+    """Updates of a report that has the image in one registry."""
+    place = Place(
+        registry="ghcr",
+        reference=f"{API}@{NEW}",
+        tagged=TARGET,
+        tags=["0.2.0"],
+        bytes_sent=1,
+        requests=1,
+        failed=0,
+        seconds=1,
+    )
+    image = PublishedImage(service="api", flavor=flavor, version="0.2.0", digest=NEW, gates=[], places=[place])
+    return from_report(PublishReport(sha=None, release=True, seconds=1, images=[image]), of_one_flavor)
+
+
 def kustomization(*lines: str) -> str:
     return "resources:\n- a.yaml\nimages:\n" + "".join(f"{line}\n" for line in lines) + "namePrefix: x-  # last\n"
 
@@ -187,6 +204,34 @@ def test_kustomize_images_move_to_another_repository() -> None:
     update = from_argument(f"api={TARGET}")
     changed = updated(kustomization("- name: api", "  newTag: dev"), update, path="kustomization.yaml")
     assert changed == kustomization("- name: api", "  newTag: 0.2.0", f"  newName: {API}", f"  digest: {NEW}")
+
+
+@pytest.mark.parametrize("mirror", ["registry.enclave/mirror/api", "localhost:5000/api", "x/other"])
+def test_a_report_leaves_an_image_in_the_registry_from_which_it_comes(mirror: str) -> None:
+    entry = f"- {{name: {API}, newName: {mirror}, newTag: 0.1.0}}"
+    after = f"- {{name: {API}, newName: {mirror}, newTag: 0.2.0, digest: {NEW}}}"
+    assert updated(kustomization(entry), *reported(), path="kustomization.yaml") == kustomization(after)
+    named = from_argument(TARGET)
+    assert updated(kustomization(entry), named, path="kustomization.yaml") == kustomization(after)
+
+
+def test_only_an_argument_with_two_names_moves_an_image() -> None:
+    before = kustomization(f"- name: {API}", "  newName: registry.enclave/mirror/api", f"  digest: {OLD}")
+    moves = from_argument(f"{API}=quay.io/x/api@{NEW}")
+    after = kustomization(f"- name: {API}", "  newName: quay.io/x/api", f"  digest: {NEW}")
+    assert updated(before, moves, path="kustomization.yaml") == after
+    assert run(after, *reported(), path="kustomization.yaml").used == reported()
+
+
+@pytest.mark.parametrize("null", ["", " null", " ~"])
+def test_what_is_null_in_an_entry_of_kustomize_is_not_there(null: str) -> None:
+    before = kustomization(f"- name: {API}", f"  newName:{null}", f"  newTag:{null}", f"  digest:{null}")
+    after = kustomization(f"- name: {API}", f"  newName:{null}", f"  newTag:{null}", f"  digest: {NEW}")
+    assert updated(before, *reported(), path="kustomization.yaml") == after
+    moved = after.replace(f"newName:{null}", "newName: quay.io/x/api", 1)
+    assert updated(before, from_argument(f"{API}=quay.io/x/api@{NEW}"), path="kustomization.yaml") == moved
+    told = run(before, *reported(), path="kustomization.yaml").told
+    assert told == [f"kustomization.yaml:7: {API}: digest nothing → {NEW}"]
 
 
 def test_a_tag_of_which_nobody_knows_whether_it_holds_gives_way_to_the_digest() -> None:
@@ -255,18 +300,7 @@ def test_a_digest_alone_tells_no_flavor_and_is_left_alone() -> None:
 
 @pytest.mark.parametrize("flavor", ["cpu", "gpu"])
 def test_a_service_of_one_flavor_needs_no_tag(flavor: str) -> None:
-    place = Place(
-        registry="ghcr",
-        reference=f"{API}@{NEW}",
-        tagged=TARGET,
-        tags=["0.2.0"],
-        bytes_sent=1,
-        requests=1,
-        failed=0,
-        seconds=1,
-    )
-    image = PublishedImage(service="api", flavor=flavor, version="0.2.0", digest=NEW, gates=[], places=[place])
-    updates = from_report(PublishReport(sha=None, release=True, seconds=1, images=[image]), ["api"])
+    updates = reported(flavor, ["api"])
     pod = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - image: {}\n"
     assert updated(pod.format(f"{API}@{OLD}"), *updates) == pod.format(TARGET)
 

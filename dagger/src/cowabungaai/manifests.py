@@ -41,6 +41,11 @@ class Update:
         # What has been moved to another repository stays up to date.
         return full_name(repository) in (self.name, full_name(self.target.repository))
 
+    @property
+    def moves(self) -> bool:
+        """Whether images get another repository; all others keep theirs, since a digest is the same in every one."""
+        return self.name != full_name(self.target.repository)
+
     def fits(self, tag: str) -> bool:
         """Whether it is for the flavor that a tag tells."""
         return self.flavor is None or self.flavor == ("gpu" if tag.endswith(GPU_SUFFIX) else "cpu")
@@ -229,7 +234,7 @@ class _File:
             return
         target = update.target
         wanted: dict[str, str] = {}
-        if full_name(next(iter(names))) != full_name(target.repository):
+        if update.moves and full_name(next(iter(names))) != full_name(target.repository):
             wanted["newName"] = target.repository
         if target.digest:
             wanted["digest"] = target.digest
@@ -242,7 +247,7 @@ class _File:
                 missing[key] = value
             elif node.value != value:
                 edit = yaml_splice.replace(self.text, node, value)
-                self._edit(node, edit, f"{name}: {key} {node.value or 'nothing'} → {value}")
+                self._edit(node, edit, f"{name}: {key} {fields[key] or 'nothing'} → {value}")
         if missing:
             self._add(entry, missing, name, stale_tag=tag is not None and not target.tag)
 

@@ -14,6 +14,7 @@ import yaml
 PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
 LINE_END = re.compile(r"\r?\n|\Z")
 MERGE = "<<"
+NULL = "tag:yaml.org,2002:null"
 
 
 @dataclass(frozen=True, order=True)
@@ -64,9 +65,9 @@ def value_of(mapping: yaml.MappingNode, key: str) -> yaml.Node | None:
 
 
 def text_of(mapping: yaml.MappingNode, key: str) -> str | None:
-    """The text of a key's value; None where it is missing or no scalar."""
+    """The text of a key's value; None where it is missing, null or no scalar."""
     node = value_of(mapping, key)
-    return str(node.value) if isinstance(node, yaml.ScalarNode) else None
+    return str(node.value) if isinstance(node, yaml.ScalarNode) and node.tag != NULL else None
 
 
 def mappings(root: yaml.Node) -> Iterator[yaml.MappingNode]:
