@@ -10,7 +10,8 @@ import pytest
 
 from cowabungaai.deployment import check_used, git_tree, update_folder
 from cowabungaai.errors import ManifestError
-from cowabungaai.manifests import Outcome, from_argument
+from cowabungaai.manifest_updates import from_argument
+from cowabungaai.manifests import Outcome
 
 API = "ghcr.io/awdemos/cowabungaai/api"
 UPDATE = from_argument(f"{API}@sha256:{'a' * 64}")
@@ -40,11 +41,15 @@ def test_files_that_change_are_written_with_their_bytes_and_permissions(folders:
     assert written[0].stat().st_mode & 0o777 == 0o750
 
 
-def test_a_file_that_is_no_text_is_told_by_name(folders: tuple[Path, Path]) -> None:
+def test_a_file_that_is_not_in_utf_8_is_told_and_left_alone(folders: tuple[Path, Path]) -> None:
     root, changed = folders
-    (root / "strange.yaml").write_bytes(b"\xff\xfe")
-    with pytest.raises(ManifestError, match=r"strange\.yaml: expected UTF-8"):
-        update_folder(root, changed, [UPDATE])
+    (root / "strange.yaml").write_bytes(b"a: 1\n# f\xfcr\n" + POD.encode())
+    (root / "pod.yaml").write_bytes(POD.encode())
+    outcome = update_folder(root, changed, [UPDATE])
+    assert outcome.unreadable == ["strange.yaml:2: not UTF-8, left as it is: invalid start byte at byte 8"]
+    assert [path.name for path in changed.iterdir()] == ["pod.yaml"]
+    with pytest.raises(ManifestError, match=r"strange\.yaml:2: not UTF-8"):
+        check_used(outcome, [from_argument(f"x/other@sha256:{'a' * 64}")])
 
 
 def test_an_image_of_the_command_line_must_be_there() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +14,8 @@ import yaml
 
 from cowabungaai.errors import ManifestError
 from cowabungaai.image_reference import ImageReference, full_name, parse_reference
-from cowabungaai.manifests import Outcome, Update, check_updates, from_argument, from_report, update_files
+from cowabungaai.manifest_updates import Update, check_updates, from_argument, from_report
+from cowabungaai.manifests import Outcome, update_files
 from cowabungaai.published import Place, PublishedImage, PublishReport
 
 OLD, NEW, GPU = (f"sha256:{character * 64}" for character in "abc")
@@ -251,6 +253,106 @@ def test_images_that_flux_sets_are_set() -> None:
     assert updated(text) == f"{text}    digest: {NEW}\n"
 
 
+PATCH = f"""\
+kind: Deployment
+metadata: {{name: api}}   # by hand
+
+spec:
+  template:
+    spec:
+      containers:
+      - name:  api
+        image:   "{API}:0.1.0"   # pinned
+        env: [{{name: IMAGE, value: '{API}:0.1.0'}}]
+"""
+PATCHED = PATCH.replace(f'  "{API}:0.1.0"', f'  "{TARGET}"')
+PLACE = "/spec/template/spec/containers/0/image"
+OPERATION = f'[{{"op": "replace", "path": "{PLACE}", "value": "{API}:0.1.0"}}]'
+
+
+def indented(text: str, by: int) -> str:
+    return "".join(f"{' ' * by}{line}" if line.strip() else line for line in text.splitlines(keepends=True))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "patches:\n- target: {{kind: Deployment}}\n  patch: |-  # inline\n{0}- path: other.yaml\n",
+        "patches:\n  - patch: &p !!str |\n{0}    options: {{allowNameChange: true}}\n  - patch: *p\n",
+        "patches:\n- patch:\n    &p\n    |+\n{0}\n\n# the end\nnamePrefix: x-\n",
+        "patchesStrategicMerge:\n- other.yaml\n- |\n{0}",
+        "patches:\n- patch: >\n{0}",
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_images_in_inline_patches_change_and_nothing_else_does(head: str, end: str) -> None:
+    folded = ">" in head
+    before, after = (OPERATION, OPERATION.replace(f"{API}:0.1.0", TARGET)) if folded else (PATCH, PATCHED)
+    text = head.format(indented(before, 6)).replace("\n", end)
+    assert updated(text, path="kustomization.yaml") == head.format(indented(after, 6)).replace("\n", end)
+    line = text[: text.index(f"{API}:0.1.0")].count("\n") + 1
+    assert run(text, path="kustomization.yaml").told == [f"kustomization.yaml:{line}: {API}:0.1.0 → {TARGET}"]
+
+
+def test_a_patch_whose_indentation_is_written_and_one_without_a_last_line_end() -> None:
+    text = f"patches:\n- patch: |2\n     \n{indented(PATCH, 4)}".rstrip("\n")
+    assert updated(text, path="kustomization.yaml") == text.replace(f'  "{API}:0.1.0"', f'  "{TARGET}"')
+
+
+@pytest.mark.parametrize("quote", ["'", ""])
+@pytest.mark.parametrize("key", ["patches", "patchesJson6902"])
+def test_json_patches_change_in_text_and_in_files_of_their_own(quote: str, key: str) -> None:
+    text = f"{key}:\n- patch: {quote}{OPERATION}{quote}  # one\n"
+    assert updated(text, path="kustomization.yaml") == text.replace(f"{API}:0.1.0", TARGET)
+    file = f"# a file\n- op: add\n  path: /spec/template/spec/initContainers/-\n  value: {{name: a, image: {API}}}\n"
+    file += f"- op: replace\n  path: /spec/template/spec/containers\n  value:\n  - image: {API}\n"
+    file += f"- op: add\n  path: /spec/template/spec\n  value: {{containers: [{{image: {API}}}]}}\n"
+    assert updated(file, path="patch.yaml") == file.replace(f"image: {API}", f"image: {TARGET}")
+
+
+def test_patches_that_flux_applies_change() -> None:
+    head = "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nspec:\n"
+    merge = f"  patches:\n  - patch: |\n{indented(PATCH, 6)}"
+    assert updated(head + merge) == head + merge.replace(f'  "{API}:0.1.0"', f'  "{TARGET}"')
+    others = f"  patchesJson6902:\n  - patch: {OPERATION}\n  patchesStrategicMerge:\n  - {{spec: {{containers: ["
+    others += f"{{image: {API}}}]}}}}\n"
+    assert updated(head + others) == head + others.replace(f"{API}:0.1.0", TARGET).replace(
+        f": {API}}}", f": {TARGET}}}"
+    )
+
+
+ENTRY = f"spec: {{images: [{{name: {API}, newTag: 0.1.0}}]}}\n"
+
+
+@pytest.mark.parametrize(
+    ("patch", "line", "told"),
+    [
+        (json.dumps(OPERATION), 2, f"escapes or folded lines, left as it is: {API}:0.1.0 →"),
+        (">-\n" + indented(OPERATION.replace('", ', '",\n'), 4), 2, "escapes or folded lines, left as it is: "),
+        ("|\n    spec:\n    \tcontainers: " + API, 2, "not valid YAML, left as it is: found character"),
+        (
+            f"|\n    - op: test\n      path: {PLACE}\n      value: {API}",
+            5,
+            f"test {PLACE}, left as it is: {API} → {TARGET}",
+        ),
+        (f"|\n    - op: add\n      path: /env/0/value\n      value: {API}", 5, "add /env/0/value, left as it is: "),
+        (f"|\n    - path: /a\n      value: [{{x: {API}}}]", 4, "no operation /a, left as it is: "),
+        (f"|\n{indented(ENTRY, 4)}", 3, f"inside a patch, left as it is: {API}: newTag 0.1.0 → 0.2.0"),
+        (f"|\n    containers:\n    - image: |-\n        {API}", 4, f"over several lines, left as it is: {API}"),
+    ],
+)
+def test_what_stays_in_a_patch_is_told(patch: str, line: int, told: str) -> None:
+    outcome = run(f"patches:\n- patch: {patch}\n", path="kustomization.yaml")
+    assert outcome.changed == {}
+    assert any(one.startswith(f"kustomization.yaml:{line}: ") and told in one for one in outcome.unreadable), outcome
+
+
+def test_a_patch_with_the_right_digest_is_not_told() -> None:
+    text = f"patches:\n- patch: |\n    - {{op: test, path: /a, value: {TARGET}}}\n- patch: {API}.yaml\n"
+    outcome = run(text, path="kustomization.yaml")
+    assert (outcome.changed, outcome.unreadable) == ({}, [])
+
+
 def test_a_last_line_without_an_end_stays_without() -> None:
     assert updated(f"images:\n- name: {API}", path="kustomization.yaml") == f"images:\n- name: {API}\n  digest: {NEW}"
 
@@ -451,3 +553,21 @@ def masked(line: str) -> str:
     for reference in (TARGET, f"{API}:0.1.0", f"{API}@{OLD}", API):
         line = line.replace(reference, "IMAGE")
     return line
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_however_a_patch_is_written_only_images_change(seed: int) -> None:
+    writer = Writer(seed)
+    workload = random_workload(writer.dice)
+    by = writer.dice.randint(1, 5)
+    end = writer.dice.choice(["\n", "\r\n"])
+    patch = "\n".join(["# a patch", *writer.block(workload, 0)]) + "\n" * writer.dice.randint(0, 3)
+    mark = writer.dice.choice(["|", "|-", "|+"])
+    text = f"patches:\n- patch: {mark}\n{indented(patch, by + 2)}\nnamePrefix: x-\n".replace("\n", end)
+    before, after = (
+        yaml.safe_load(one)["patches"][0]["patch"] for one in (text, updated(text, path="kustomization.yaml"))
+    )
+    assert yaml.safe_load(before) == workload, "the writer of this test is wrong"
+    assert yaml.safe_load(after) == expected_of(workload)
+    changed = updated(text, path="kustomization.yaml")
+    assert [masked(line) for line in changed.split(end)] == [masked(line) for line in text.split(end)]

@@ -13,10 +13,11 @@ import anyio
 import dagger
 from dagger import dag
 
-from cowabungaai import manifests
+from cowabungaai import manifest_updates, manifests
 from cowabungaai.catalog import Catalog
 from cowabungaai.errors import ManifestError
-from cowabungaai.manifests import Outcome, Update
+from cowabungaai.manifest_updates import Update
+from cowabungaai.manifests import Outcome
 from cowabungaai.published import parse_report
 from cowabungaai.registries import BOUND_HOST
 
@@ -63,12 +64,12 @@ async def read_updates(
         ManifestError: There is nothing to set, or an argument is not written as expected.
         PublishError: The report is none.
     """
-    explicit = [manifests.from_argument(text) for text in arguments]
+    explicit = [manifest_updates.from_argument(text) for text in arguments]
     reported: list[Update] = []
     if images is not None:
         single = [spec.name for spec in catalog if len(spec.flavors) == 1]
-        reported = manifests.from_report(parse_report(await images.contents(), await images.name()), single)
-    manifests.check_updates([*explicit, *reported])
+        reported = manifest_updates.from_report(parse_report(await images.contents(), await images.name()), single)
+    manifest_updates.check_updates([*explicit, *reported])
     return explicit, reported
 
 
@@ -119,20 +120,22 @@ def update_folder(root: Path, changed: Path, updates: Sequence[Update]) -> Outco
         root: The folder.
         changed: Folder that gets the files that change, with the permissions that they have.
         updates: What to set.
-
-    Raises:
-        ManifestError: A file is not written in UTF-8.
     """
-    texts = {}
+    texts: dict[str, str] = {}
+    strange: list[str] = []
     for file in sorted(root.rglob("*")):
         if file.is_symlink() or not file.is_file():
             continue
         path = str(file.relative_to(root))
+        content = file.read_bytes()
         try:
-            texts[path] = file.read_bytes().decode()
+            texts[path] = content.decode()
         except UnicodeDecodeError as error:
-            raise ManifestError(f"{path}: expected UTF-8, {error.reason} at byte {error.start}") from error
+            # Whether it names one of the images nobody can tell.
+            line = content.count(b"\n", 0, error.start) + 1
+            strange.append(f"{path}:{line}: not UTF-8, left as it is: {error.reason} at byte {error.start}")
     outcome = manifests.update_files(texts.items(), updates)
+    outcome.unreadable[:0] = strange
     for path, text in outcome.changed.items():
         target = changed / path
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -3,52 +3,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 import yaml
 
 from cowabungaai import yaml_splice
-from cowabungaai.errors import ManifestError
 from cowabungaai.image_reference import ImageReference, full_name, parse_reference
-from cowabungaai.published import PublishReport
+from cowabungaai.manifest_updates import Update
 from cowabungaai.yaml_splice import Edit
 
 CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
 KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 KUSTOMIZE_API = "kustomize.config.k8s.io/"
 FLUX_API = "kustomize.toolkit.fluxcd.io/"
-GPU_SUFFIX = "-gpu"
-
-
-@dataclass(frozen=True)
-class Update:
-    """An image that manifests shall name.
-
-    Attributes:
-        name: The repository that they name now, with its registry.
-        target: What they shall name; has a digest.
-        flavor: Where cpu or gpu, it is only for images whose tag does not end in -gpu, or does; None is for all.
-    """
-
-    name: str
-    target: ImageReference
-    flavor: str | None = None
-
-    def names(self, repository: str) -> bool:
-        """Whether it is for images of a repository."""
-        # What has been moved to another repository stays up to date.
-        return full_name(repository) in (self.name, full_name(self.target.repository))
-
-    @property
-    def moves(self) -> bool:
-        """Whether images get another repository; all others keep theirs, since a digest is the same in every one."""
-        return self.name != full_name(self.target.repository)
-
-    def fits(self, tag: str) -> bool:
-        """Whether it is for the flavor that a tag tells."""
-        return self.flavor is None or self.flavor == ("gpu" if tag.endswith(GPU_SUFFIX) else "cpu")
+# Fields of a kustomization whose entries may be objects or patches, written as text.
+INLINE = ("patches", "patchesStrategicMerge", "patchesJson6902", "transformers")
+# Operations of a JSON patch (RFC 6902) that put their value into an object.
+PUTTING = ("add", "replace")
 
 
 @dataclass
@@ -58,7 +31,7 @@ class Outcome:
     Attributes:
         changed: Path to new content.
         told: A line for each image that was changed: file, line, from what to what.
-        unreadable: A line for each file that names one of the images but could not be read, or place that is not clear.
+        unreadable: A line for each file that could not be read, and for each place that names an image and was left.
         used: Updates whose images were found, changed or not.
     """
 
@@ -66,54 +39,6 @@ class Outcome:
     told: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     used: list[Update] = field(default_factory=list)
-
-
-def from_report(report: PublishReport, of_one_flavor: Collection[str] = ()) -> list[Update]:
-    """Updates to what was published.
-
-    Args:
-        report: Of a run of publish.
-        of_one_flavor: Services that have no other flavor, so that every image of theirs is meant.
-    """
-    found = [
-        (None if image.service in of_one_flavor else image.flavor, parse_reference(place.tagged))
-        for image in report.images
-        for place in image.places
-    ]
-    return [Update(full_name(target.repository), target, flavor) for flavor, target in found if target is not None]
-
-
-def from_argument(text: str) -> Update:
-    """An update from `name=repository[:tag]@sha256:...`, or without the name where the repository stays.
-
-    Raises:
-        ManifestError: It is not written so.
-    """
-    name, _, reference = text.rpartition("=")
-    target = parse_reference(reference)
-    current = parse_reference(name) if name else target
-    if target is None or target.digest is None or current is None or (name and (current.tag or current.digest)):
-        raise ManifestError(
-            f"--image: expected NAME=REPOSITORY[:TAG]@sha256:DIGEST, NAME without tag or digest, got {text!r}"
-        )
-    return Update(full_name(current.repository), target)
-
-
-def check_updates(updates: Sequence[Update]) -> None:
-    """Refuse updates of one image to two digests.
-
-    Raises:
-        ManifestError: There are such, or there are none at all.
-    """
-    if not updates:
-        raise ManifestError("nothing to set: pass --images published.json, or --image NAME=REPOSITORY@sha256:DIGEST")
-    seen: dict[tuple[str, str | None], ImageReference] = {}
-    for update in updates:
-        # By both names: the next run finds images by the new one.
-        for name in (update.name, full_name(update.target.repository)):
-            other = seen.setdefault((name, update.flavor), update.target)
-            if other.digest != update.target.digest:
-                raise ManifestError(f"{name} is given twice: {other} and {update.target}")
 
 
 def update_files(files: Iterable[tuple[str, str]], updates: Sequence[Update]) -> Outcome:
@@ -125,91 +50,119 @@ def update_files(files: Iterable[tuple[str, str]], updates: Sequence[Update]) ->
     """
     outcome = Outcome()
     for path, text in files:
-        # Most files name none of the images; what cannot be read is of interest only where it might.
-        if not any(_mentions(text, update) for update in updates):
+        # What cannot be read is of interest only where it might name one of the images.
+        if not any(update.mentioned(text) for update in updates):
             continue
         try:
             changed = _File(path, text, updates, outcome).updated()
         except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-            outcome.unreadable.append(
-                f"{path}:{mark.line + 1 if mark else 1}: not valid YAML, left as it is: {problem}"
-            )
+            line, problem = _problem(error)
+            outcome.unreadable.append(f"{path}:{line + 1}: not valid YAML, left as it is: {problem}")
             continue
         if changed != text:
             outcome.changed[path] = changed
     return outcome
 
 
-def _mentions(text: str, update: Update) -> bool:
-    names = (update.name, full_name(update.target.repository))
-    return any(name.removeprefix("docker.io/").removeprefix("library/") in text for name in names)
+def _problem(error: yaml.YAMLError) -> tuple[int, str]:
+    """Line, from 0, and what is wrong there."""
+    mark = getattr(error, "problem_mark", None)
+    return mark.line if mark else 0, getattr(error, "problem", None) or str(error).splitlines()[0]
+
+
+def _of_containers(steps: list[str]) -> bool:
+    """Whether a step of a path, if there is one, is a list of containers."""
+    return bool(steps) and steps[0] in CONTAINERS
 
 
 class _File:
-    """A file while its images are set."""
+    """A file, or a text inside one, while its images are set.
 
-    def __init__(self, path: str, text: str, updates: Sequence[Update], outcome: Outcome) -> None:
+    Args:
+        path: Of the file.
+        text: What is read.
+        updates: What to set.
+        outcome: What is found is added to it.
+        first_line: Where the text begins in the file, from 0.
+    """
+
+    def __init__(self, path: str, text: str, updates: Sequence[Update], outcome: Outcome, first_line: int = 0) -> None:
         self.path, self.text, self.updates, self.outcome = path, text, updates, outcome
-        self.edits: dict[Edit, str] = {}
+        self.first_line = first_line
+        # With the line, from 0, and what is told of it.
+        self.edits: dict[Edit, tuple[int, str]] = {}
 
     def updated(self) -> str:
         for document in yaml_splice.documents(self.text):
+            if isinstance(document, yaml.SequenceNode):
+                self._json_patch(document)
             if not isinstance(document, yaml.MappingNode):
                 continue
             self._kustomization(document)
             if yaml_splice.text_of(document, "apiVersion") and yaml_splice.text_of(document, "kind"):
                 for mapping in yaml_splice.mappings(document):
                     self._pod(mapping)
-        self.outcome.told += [told for _, told in sorted(self.edits.items())]
+        self.outcome.told += [f"{self.path}:{line + 1}: {told}" for _, (line, told) in sorted(self.edits.items())]
         return yaml_splice.apply(self.text, self.edits)
 
     def _update_for(self, node: yaml.Node, repository: str, tag: str | None) -> Update | None:
         named = [update for update in self.updates if update.names(repository)]
         if tag is None and named and named[0].flavor is not None:
-            place = f"{self.path}:{node.start_mark.line + 1}"
-            self.outcome.unreadable.append(
-                f"{place}: {repository} has no tag, which tells cpu from gpu, left as it is; --image sets it"
-            )
+            self._leave(node, f"{repository} has no tag, which tells cpu from gpu, left as it is; --image sets it")
             return None
         found = next((update for update in named if update.fits(tag or "")), None)
         if found is not None and found not in self.outcome.used:
             self.outcome.used.append(found)
         return found
 
+    def _line(self, node: yaml.Node) -> int:
+        return self.first_line + node.start_mark.line
+
+    def _leave(self, node: yaml.Node, why: str) -> None:
+        told = f"{self.path}:{self._line(node) + 1}: {why}"
+        # An anchor is met once for each place that takes it over.
+        if told not in self.outcome.unreadable:
+            self.outcome.unreadable.append(told)
+
     def _edit(self, node: yaml.Node, edit: Edit | None, told: str) -> None:
-        place = f"{self.path}:{node.start_mark.line + 1}"
         if edit is None:
-            self.outcome.unreadable.append(f"{place}: written over several lines, left as it is: {told}")
+            self._leave(node, f"written over several lines, left as it is: {told}")
         else:
-            self.edits.setdefault(edit, f"{place}: {told}")
+            self.edits.setdefault(edit, (self._line(node), told))
 
     def _pod(self, mapping: yaml.MappingNode) -> None:
         """Containers of a pod, wherever in a document it is described."""
         for key in CONTAINERS:
-            containers = yaml_splice.value_of(mapping, key)
-            for container in containers.value if isinstance(containers, yaml.SequenceNode) else ():
-                if isinstance(container, yaml.MappingNode):
-                    image = yaml_splice.value_of(container, "image")
-                    if isinstance(image, yaml.ScalarNode):
-                        self._image(image)
+            self._containers(yaml_splice.value_of(mapping, key))
+
+    def _containers(self, node: yaml.Node | None) -> None:
+        for container in yaml_splice.entries(node):
+            self._container(container)
+
+    def _container(self, node: yaml.Node) -> None:
+        image = yaml_splice.value_of(node, "image") if isinstance(node, yaml.MappingNode) else None
+        if isinstance(image, yaml.ScalarNode):
+            self._image(image)
 
     def _image(self, node: yaml.ScalarNode) -> None:
+        if target := self._wanted(node):
+            self._edit(node, yaml_splice.replace(self.text, node, target), f"{node.value} → {target}")
+
+    def _wanted(self, node: yaml.ScalarNode) -> str | None:
+        """What a reference shall become; None where it stays, or is none."""
         current = parse_reference(node.value)
         if current is None:
-            return
+            return None
         # Without tag and digest it is `latest`, which is of the flavor cpu.
         tag = current.tag if current.digest else current.tag or "latest"
         update = self._update_for(node, current.repository, tag)
         if update is None:
-            return
+            return None
         target = update.target
         if full_name(current.repository) == full_name(target.repository):
             # However people write it, with Docker Hub's name or without.
             target = ImageReference(current.repository, target.tag, target.digest)
-        if str(target) != node.value:
-            self._edit(node, yaml_splice.replace(self.text, node, str(target)), f"{node.value} → {target}")
+        return str(target) if str(target) != node.value else None
 
     def _kustomization(self, document: yaml.MappingNode) -> None:
         api = yaml_splice.text_of(document, "apiVersion") or ""
@@ -218,12 +171,21 @@ class _File:
             holder = document
         elif api.startswith(FLUX_API):
             holder = yaml_splice.value_of(document, "spec")
-        images = yaml_splice.value_of(holder, "images") if isinstance(holder, yaml.MappingNode) else None
-        for entry in images.value if isinstance(images, yaml.SequenceNode) else ():
+        if not isinstance(holder, yaml.MappingNode):
+            return
+        for entry in yaml_splice.entries(yaml_splice.value_of(holder, "images")):
             if isinstance(entry, yaml.MappingNode):
                 self._kustomize_image(entry)
+        for key in INLINE:
+            for entry in yaml_splice.entries(yaml_splice.value_of(holder, key)):
+                patch = yaml_splice.value_of(entry, "patch") if isinstance(entry, yaml.MappingNode) else entry
+                if isinstance(patch, yaml.ScalarNode):
+                    self._inline(patch)
+                elif isinstance(patch, yaml.SequenceNode):
+                    self._json_patch(patch)
 
-    def _kustomize_image(self, entry: yaml.MappingNode) -> None:
+    def _kustomize_image(self, entry: yaml.MappingNode, *, left: bool = False) -> None:
+        """An entry of `images`; where it is to be left, it is only told."""
         fields = {key: yaml_splice.text_of(entry, key) for key in ("name", "newName", "newTag", "digest")}
         name, tag = fields["name"], fields["newTag"]
         if not name:
@@ -243,11 +205,15 @@ class _File:
         missing: dict[str, str] = {}
         for key, value in wanted.items():
             node = yaml_splice.value_of(entry, key)
-            if not isinstance(node, yaml.ScalarNode):
+            told = f"{name}: {key} {fields[key] or 'nothing'} → {value}"
+            if left and fields[key] != value:
+                self._leave(entry, f"written inside a patch, left as it is: {told}")
+            elif left or fields[key] == value:
+                continue
+            elif isinstance(node, yaml.ScalarNode):
+                self._edit(node, yaml_splice.replace(self.text, node, value), told)
+            else:
                 missing[key] = value
-            elif node.value != value:
-                edit = yaml_splice.replace(self.text, node, value)
-                self._edit(node, edit, f"{name}: {key} {fields[key] or 'nothing'} → {value}")
         if missing:
             self._add(entry, missing, name, stale_tag=tag is not None and not target.tag)
 
@@ -262,3 +228,66 @@ class _File:
         if missing:
             edit = yaml_splice.insert(self.text, entry, list(own)[-1], missing) if own else None
             self._edit(entry, edit, told)
+
+    def _inline(self, node: yaml.ScalarNode) -> None:
+        """A patch or an object that is written as text; what stands for a file's path names no image."""
+        if not any(update.mentioned(node.value) for update in self.updates):
+            return
+        inside = yaml_splice.inside(self.text, node)
+        patch = _File(
+            self.path,
+            node.value,
+            self.updates,
+            self.outcome,
+            self.first_line + (inside.line if inside else node.start_mark.line),
+        )
+        try:
+            patch.patched()
+        except yaml.YAMLError as error:
+            _, problem = _problem(error)
+            self._leave(node, f"a patch that is not valid YAML, left as it is: {problem}")
+            return
+        for edit, (line, told) in patch.edits.items():
+            if inside:
+                self.edits.setdefault(inside.outside(edit), (line, told))
+            else:
+                self._leave(node, f"a patch with escapes or folded lines, left as it is: {told}")
+
+    def patched(self) -> None:
+        """Look into a text that is a patch: its objects need not say of which kind they are."""
+        for document in yaml_splice.documents(self.text):
+            if isinstance(document, yaml.SequenceNode):
+                self._json_patch(document)
+            else:
+                self._patch(document)
+
+    def _patch(self, root: yaml.Node) -> None:
+        for mapping in yaml_splice.mappings(root):
+            self._pod(mapping)
+            # Of a kustomization that is patched; keys that it lacks are not put into a text.
+            if any(yaml_splice.text_of(mapping, key) for key in ("newName", "newTag", "digest")):
+                self._kustomize_image(mapping, left=True)
+
+    def _json_patch(self, operations: yaml.SequenceNode) -> None:
+        """Operations as in RFC 6902; a list of anything else has none."""
+        for operation in operations.value:
+            if isinstance(operation, yaml.MappingNode):
+                path, value = yaml_splice.text_of(operation, "path"), yaml_splice.value_of(operation, "value")
+                if path is not None and value is not None:
+                    self._operation(yaml_splice.text_of(operation, "op") or "", path.split("/"), value)
+
+    def _operation(self, name: str, path: list[str], value: yaml.Node) -> None:
+        puts = name in PUTTING
+        if puts and isinstance(value, yaml.ScalarNode) and path[-1] == "image" and _of_containers(path[-3:-2]):
+            self._image(value)
+        elif puts and _of_containers(path[-2:-1]):
+            self._container(value)
+        elif puts and _of_containers(path[-1:]):
+            self._containers(value)
+        elif puts and not isinstance(value, yaml.ScalarNode):
+            self._patch(value)
+        else:
+            for scalar in yaml_splice.scalars(value):
+                if target := self._wanted(scalar):
+                    told = f"{scalar.value} → {target}"
+                    self._leave(scalar, f"{name or 'no operation'} {'/'.join(path)}, left as it is: {told}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -30,6 +32,31 @@ class Edit:
     start: int
     end: int
     text: str
+
+
+@dataclass(frozen=True)
+class Inside:
+    """Where a file holds the text of a scalar, whose lines stand there as they are.
+
+    Attributes:
+        line: Of the file, from 0, in which the text begins.
+        starts: Of each line, where it begins in the text, and where in the file.
+    """
+
+    line: int
+    starts: tuple[tuple[int, int], ...]
+
+    def outside(self, edit: Edit) -> Edit:
+        """A change of the text as one of the file.
+
+        Args:
+            edit: Of the text; what it puts there is in one line, and needs no escape.
+        """
+        return Edit(self._index(edit.start), self._index(edit.end), edit.text)
+
+    def _index(self, index: int) -> int:
+        in_text, in_file = self.starts[bisect_right(self.starts, (index, sys.maxsize)) - 1]
+        return in_file + index - in_text
 
 
 def documents(text: str) -> list[yaml.Node]:
@@ -70,8 +97,22 @@ def text_of(mapping: yaml.MappingNode, key: str) -> str | None:
     return str(node.value) if isinstance(node, yaml.ScalarNode) and node.tag != NULL else None
 
 
+def entries(node: yaml.Node | None) -> list[yaml.Node]:
+    """The entries of a list; none where it is missing, or something else."""
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
 def mappings(root: yaml.Node) -> Iterator[yaml.MappingNode]:
     """All mappings of a document, from the top, each once."""
+    return (node for node in _nodes(root) if isinstance(node, yaml.MappingNode))
+
+
+def scalars(root: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    """All scalars of a document but keys, from the top, each once."""
+    return (node for node in _nodes(root) if isinstance(node, yaml.ScalarNode))
+
+
+def _nodes(root: yaml.Node) -> Iterator[yaml.Node]:
     seen: set[int] = set()
     waiting = [root]
     while waiting:
@@ -79,11 +120,50 @@ def mappings(root: yaml.Node) -> Iterator[yaml.MappingNode]:
         if id(node) in seen:
             continue
         seen.add(id(node))
+        yield node
         if isinstance(node, yaml.MappingNode):
-            yield node
             waiting += [value for _, value in reversed(node.value)]
         elif isinstance(node, yaml.SequenceNode):
             waiting += reversed(node.value)
+
+
+def inside(text: str, node: yaml.ScalarNode) -> Inside | None:
+    """Where the text of a scalar stands; None where lines are folded or something is escaped.
+
+    Args:
+        text: The file's.
+        node: In it.
+    """
+    block = node.style in ("|", ">")
+    at, end = _written(text, node)
+    if block and (header := LINE_END.search(text, at)):
+        at = header.end()
+    elif node.style:
+        at, end = at + 1, end - 1
+    line = text.count("\n", 0, at)
+    starts: list[tuple[int, int]] = []
+    in_text, indent = 0, None if block else 0
+    for expected in node.value.split("\n"):
+        line_end = LINE_END.search(text, at, end)
+        if line_end is None:
+            return None
+        written = text[at : line_end.start()]
+        margin = len(written) - len(expected) if expected else 0
+        if indent is None and expected:
+            indent = margin
+        # Lines without a text may lack the margin, or have more.
+        if written.strip(" ") if not expected else written != " " * (indent or 0) + expected:
+            return None
+        starts.append((in_text, at + margin))
+        in_text, at = in_text + len(expected) + 1, line_end.end()
+    return Inside(line, tuple(starts))
+
+
+def _written(text: str, node: yaml.ScalarNode) -> tuple[int, int]:
+    """Where a scalar begins, without anchor and tag, and where it ends."""
+    start, end = node.start_mark.index, node.end_mark.index
+    properties = PROPERTIES.match(text, start, end)
+    return (properties.end() if properties else start), end
 
 
 def replace(text: str, node: yaml.ScalarNode, value: str) -> Edit | None:
@@ -96,9 +176,7 @@ def replace(text: str, node: yaml.ScalarNode, value: str) -> Edit | None:
     """
     if node.style not in (None, "'", '"'):
         return None
-    start, end = node.start_mark.index, node.end_mark.index
-    properties = PROPERTIES.match(text, start, end)
-    start = properties.end() if properties else start
+    start, end = _written(text, node)
     # After the colon of a key without a value there may be no space.
     space = " " if start == end else ""
     return Edit(start, end, f"{space}{node.style}{value}{node.style}" if node.style else f"{space}{plain(value)}")
