@@ -156,6 +156,18 @@ def test_charts_are_rendered_as_packages_install_them_and_others_as_they_are() -
     )
 
 
+def test_charts_are_rendered_with_the_values_for_gpus_too() -> None:
+    described = {"packages/api/chart/Chart.yaml": "name: a", "packages/b/chart/Chart.yaml": "name: b"}
+    gpu = ["packages/api/values/gpu.yaml", "packages/other/values/gpu.yaml"]
+    packages = {f"packages/{name}/zarf.yaml": ZARF for name in ("api", "b")}
+    charts = scan_charts.charts_of(described, packages, gpu)
+    assert [(chart.folder, chart.values) for chart in charts] == [
+        ("packages/api/chart", ("packages/api/values/upstream.yaml",)),
+        ("packages/api/chart", ("packages/api/values/upstream.yaml", "packages/api/values/gpu.yaml")),
+        ("packages/b/chart", ("packages/b/values/upstream.yaml",)),
+    ]
+
+
 def test_a_chart_that_could_not_be_rendered_never_passes() -> None:
     check = {"ID": "KSV-1", "Status": "PASS", "Severity": "HIGH"}
     seen = {"Target": "templates/x.yaml", "Class": "config", "Misconfigurations": [check, {**check, "Status": "FAIL"}]}

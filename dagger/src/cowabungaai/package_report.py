@@ -14,6 +14,8 @@ from cowabungaai.report import LeftOut
 
 # Of a package that brings weights.
 MODEL_COMPONENT = "model"
+# Where a service has a file of this name, its package of the flavor gpu has it on top of the values that it names.
+GPU_VALUES = "values/gpu.yaml"
 
 
 class PackagedModel(BaseModel):

@@ -16,6 +16,7 @@ from cowabungaai.catalog import ServiceSpec
 from cowabungaai.errors import BuildError
 from cowabungaai.images import archive, build, tag_of, version_of
 from cowabungaai.package_report import (
+    GPU_VALUES,
     MODEL_COMPONENT,
     PackagedModel,
     PackageReport,
@@ -32,7 +33,6 @@ SHARED = "common"
 COMMON = f"packages/{SHARED}"
 UPSTREAM = "upstream"
 HARDENED = "hardened"
-GPU_VALUES = "values/gpu.yaml"
 ZARF_CACHE = "/root/.zarf-cache"
 # Zarf notes a package's name in a label, which may have 63 characters.
 NAME_LENGTH = 44

@@ -7,7 +7,7 @@ A chart that wants a value which has no default is passed over by Trivy in silen
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from posixpath import normpath
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cowabungaai import yaml_files
 from cowabungaai.errors import ScanError
+from cowabungaai.package_report import GPU_VALUES
 from cowabungaai.trivy_report import Report, Result
 
 CHART = "Chart.yaml"
@@ -88,12 +89,13 @@ class Chart:
     libraries: tuple[tuple[str, str], ...] = ()
 
 
-def charts_of(charts: Mapping[str, str], packages: Mapping[str, str]) -> list[Chart]:
+def charts_of(charts: Mapping[str, str], packages: Mapping[str, str], gpu: Collection[str] = ()) -> list[Chart]:
     """Every way in which charts are installed; as they are, where no package installs them.
 
     Args:
         charts: Path to content of every Chart.yaml.
         packages: Path to content of every zarf.yaml.
+        gpu: Paths of values that packages have on top of those that they name where they are of the flavor gpu.
 
     Raises:
         ScanError: A file is not valid.
@@ -107,7 +109,9 @@ def charts_of(charts: Mapping[str, str], packages: Mapping[str, str]) -> list[Ch
         for chart in (chart for component in package.components for chart in component.charts if chart.path):
             values = tuple(str(root / name) for name in chart.values)
             folder = str(root / chart.path)
-            found[Chart(folder, values, defaults, made.get(folder, ()))] = None
+            device = str(root / GPU_VALUES)
+            for chosen in (values, (*values, device)) if device in gpu else (values,):
+                found[Chart(folder, chosen, defaults, made.get(folder, ()))] = None
     installed = {chart.folder for chart in found}
     alone = (Chart(folder, libraries=libraries) for folder, libraries in sorted(made.items()))
     return [*found, *(chart for chart in alone if chart.folder not in installed)]

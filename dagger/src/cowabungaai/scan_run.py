@@ -18,6 +18,7 @@ from dagger import dag
 from cowabungaai import ignores, images, scan, scan_charts, scan_page, scan_summary
 from cowabungaai.errors import PipelineError, ScanError
 from cowabungaai.ignores import Entry, Outcome
+from cowabungaai.package_report import GPU_VALUES
 from cowabungaai.report import LeftOut, archive_name
 from cowabungaai.scan_summary import Scanned
 from cowabungaai.sources import Project
@@ -222,8 +223,9 @@ async def _charts(trivy: dagger.Container, tree: dagger.Directory) -> list[Resul
     paths = await tree.glob(f"**/{scan_charts.CHART}")
     described = {path: await tree.file(path).contents() for path in paths}
     packages = {path: await tree.file(path).contents() for path in await tree.glob("packages/*/zarf.yaml")}
+    gpu = await tree.glob(f"packages/*/{GPU_VALUES}")
     results = []
-    for chart in scan_charts.charts_of(described, packages):
+    for chart in scan_charts.charts_of(described, packages, gpu):
         values = [text_file(scan_charts.filled(await tree.file(path).contents(), chart)) for path in chart.values]
         text = await scan.chart_report(trivy, tree, chart, values).contents()
         results += scan_charts.failures(parse_report(text, chart.folder), chart)
