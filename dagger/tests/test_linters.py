@@ -255,6 +255,52 @@ def test_bundles_are_checked_against_the_schema(text: str, expected: list[str]) 
     assert all(any(one.startswith(start) for one in found) for start in expected), found
 
 
+FLAVORS = {"api": ["cpu"], "engine": ["gpu"], "both": ["cpu", "gpu"], "sdk": ["cpu"]}
+DEFINITION = "packages: [{name: cowabungaai-api}, {name: cowabungaai-engine}, {name: cowabungaai-both}]"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("# a\ncpu: [both, api]\nsmall: [api]\ngpu: [engine, both, api]\n", []),
+        ("cpu:\n- api\n- ap\n", ["v:3: cpu.1: expected one of api, both, engine, sdk, got 'ap'"]),
+        ("cpu: [api]\nsmall: [engine]\n", ["v:2: small.0: engine has no flavor cpu; it has: gpu"]),
+        ("cpu:\n  [api,\n  api]\n", ["v:3: cpu.1: api is named twice"]),
+        ("gpu: [sdk]\n", ["v:1: gpu.0: the bundle has no package cowabungaai-sdk"]),
+        ("cpu: [api]\ncpuu: [api]\n", ["v:2: cpuu: expected one of cpu, gpu, small"]),
+        ("cpu: api\n", ["v:1: cpu: expected a list of services"]),
+        ("cpu: [[api]]\n", ["v:1: cpu.0: expected one of api, both, engine, sdk, got ['api']"]),
+        ("- api\n", ["v:1: expected a list of services for each variant"]),
+        ("cpu: [\n", ["v:2: no YAML: expected the node content, but found '<stream end>'"]),
+    ],
+)
+def test_variants_of_bundles_name_services_that_have_the_flavor(text: str, expected: list[str]) -> None:
+    assert list(map(str, bundles.variants_of("v", text, FLAVORS, DEFINITION))) == expected
+
+
+def test_bundles_are_checked_with_what_lies_beside_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = {
+        "schema": '{"required": ["kind"]}',
+        "services/api/service.yaml": "flavors: [gpu]\n",
+        "services/broken/service.yaml": "flavors: [\n",
+        "bundles/a/uds-bundle.yaml": "{}\n",
+        "bundles/a/variants.yaml": "cpu: [broken, api]\n",
+        "bundles/b/uds-bundle.yaml": "kind: UDSBundle\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert bundles.main(["schema"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "bundles/a/uds-bundle.yaml:1: the bundle: 'kind' is a required property",
+        "bundles/a/variants.yaml:1: cpu.1: api has no flavor cpu; it has: gpu",
+        "bundles/b/variants.yaml:1: no such file; expected a list of services for each variant",
+    ]
+
+
 def test_links_are_told_with_document_and_line() -> None:
     link = {"url": "file:///r/docs/a%20b.md#c", "status": {"text": "Cannot find fragment"}, "span": {"line": 3}}
     found = list(links.findings_of({"error_map": {"docs/x.md": [link]}}, Path("/r")))

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""UDS bundles against the schema that uds-cli publishes: `bundles.py uds.schema.json`."""
+"""UDS bundles against the schema that uds-cli publishes, and their variants: `bundles.py uds.schema.json`."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,12 @@ from linters.finding import Finding, tell
 from linters.places import line_of
 
 BUNDLES = "bundles/*/uds-bundle.yaml"
+SERVICES = "services/*/service.yaml"
+VARIANTS = "variants.yaml"
+# What `--variant` may name. Of services without the flavor gpu a variant gpu has the other one.
+CPU, GPU = "cpu", "gpu"
+KNOWN = (CPU, GPU, "small")
+PREFIX = "cowabungaai-"
 
 
 def findings_of(file: str, text: str, schema: dict[str, Any]) -> Iterator[Finding]:
@@ -29,12 +35,95 @@ def findings_of(file: str, text: str, schema: dict[str, Any]) -> Iterator[Findin
     try:
         bundle = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
-        yield Finding(file, error.problem_mark.line + 1 if error.problem_mark else 1, f"no YAML: {error.problem}")
+        yield _unreadable(file, error)
         return
     for mistake in validators.validator_for(schema)(schema).iter_errors(bundle):
         path = list(mistake.absolute_path)
         place = ".".join(map(str, path)) or "the bundle"
         yield Finding(file, line_of(text, [*path, *_unknown_key(mistake)]), f"{place}: {mistake.message}")
+
+
+def _unreadable(file: str, error: yaml.MarkedYAMLError) -> Finding:
+    return Finding(file, error.problem_mark.line + 1 if error.problem_mark else 1, f"no YAML: {error.problem}")
+
+
+def variants_of(file: str, text: str, flavors: Mapping[str, Sequence[str]], definition: str) -> Iterator[Finding]:
+    """What is wrong with a bundle's variants.
+
+    Args:
+        file: Path of its variants.yaml.
+        text: What that says.
+        flavors: Of each service.
+        definition: What its uds-bundle.yaml says.
+    """
+    try:
+        variants = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        yield _unreadable(file, error)
+        return
+    if not isinstance(variants, dict):
+        yield Finding(file, 1, "expected a list of services for each variant")
+        return
+    packages = _packages(definition)
+    for variant, services in variants.items():
+        if variant not in KNOWN:
+            yield Finding(file, line_of(text, [variant]), f"{variant}: expected one of {', '.join(KNOWN)}")
+        if not isinstance(services, list) or not services:
+            yield Finding(file, line_of(text, [variant]), f"{variant}: expected a list of services")
+            continue
+        for number, service in enumerate(services):
+            if wrong := _wrong(variant, service, services[:number], flavors, packages):
+                yield Finding(file, line_of(text, [variant, number]), f"{variant}.{number}: {wrong}")
+
+
+def _wrong(
+    variant: str, service: object, before: list[Any], flavors: Mapping[str, Sequence[str]], packages: list[str] | None
+) -> str | None:
+    """What is wrong with a service of a variant."""
+    if not isinstance(service, str) or service not in flavors:
+        return f"expected one of {', '.join(sorted(flavors))}, got {service!r}"
+    if service in before:
+        return f"{service} is named twice"
+    if variant != GPU and CPU not in flavors[service]:
+        return f"{service} has no flavor {CPU}; it has: {', '.join(flavors[service])}"
+    if packages is not None and PREFIX + service not in packages:
+        return f"the bundle has no package {PREFIX}{service}"
+    return None
+
+
+def _packages(definition: str) -> list[str] | None:
+    """Names of the packages of a bundle; None where it is wrong, which is told by itself."""
+    try:
+        return [package["name"] for package in yaml.safe_load(definition)["packages"]]
+    except (yaml.YAMLError, KeyError, TypeError):
+        return None
+
+
+def _flavors(files: Sequence[Path]) -> dict[str, list[str]]:
+    """Flavors of each service; all of one whose service.yaml is wrong, which another check tells."""
+    found = {}
+    for file in files:
+        try:
+            found[file.parent.name] = [str(flavor) for flavor in yaml.safe_load(file.read_text())["flavors"]]
+        except (yaml.YAMLError, KeyError, TypeError):
+            found[file.parent.name] = [CPU, GPU]
+    return found
+
+
+def check(file: Path, schema: dict[str, Any], flavors: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+    """What is wrong with a bundle, and with the variants beside it.
+
+    Args:
+        file: Its uds-bundle.yaml.
+        schema: uds-cli's.
+        flavors: Of each service.
+    """
+    text, variants = file.read_text(), file.with_name(VARIANTS)
+    yield from findings_of(str(file), text, schema)
+    if variants.is_file():
+        yield from variants_of(str(variants), variants.read_text(), flavors, text)
+    else:
+        yield Finding(str(variants), 1, "no such file; expected a list of services for each variant")
 
 
 def _unknown_key(mistake: ValidationError) -> list[str]:
@@ -55,8 +144,8 @@ def main(arguments: list[str]) -> int:
         The exit code: 1 where something was found.
     """
     schema = json.loads(Path(arguments[0]).read_text())
-    files = sorted(Path().glob(BUNDLES))
-    return tell(finding for file in files for finding in findings_of(str(file), file.read_text(), schema))
+    flavors = _flavors(sorted(Path().glob(SERVICES)))
+    return tell(finding for file in sorted(Path().glob(BUNDLES)) for finding in check(file, schema, flavors))
 
 
 if __name__ == "__main__":

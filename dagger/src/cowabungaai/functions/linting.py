@@ -75,7 +75,7 @@ class Checks:
     @function
     @check
     async def uds(self) -> str:
-        """Every uds-bundle.yaml, against the schema of the UDS CLI."""
+        """Every uds-bundle.yaml, against the schema of the UDS CLI, and the services of its variants."""
         return await self._run("uds")
 
     @function

@@ -26,6 +26,7 @@ CHARTS = (
     "packages/*/values/*.yaml",
     "dagger/src/cowabungaai/environments.yaml",
 )
+BUNDLES = ("bundles/*/uds-bundle.yaml", "bundles/*/variants.yaml", "services/*/service.yaml")
 SCHEMAS = ("packages/common/values.schema.json", "packages/*/chart/values.schema.json")
 DOCKERFILES = ("**/Dockerfile*", "**/*.Dockerfile", "**/Containerfile*", "**/*.Containerfile")
 WORKFLOWS = (".github/workflows/*.yaml", ".github/workflows/*.yml")
@@ -123,7 +124,7 @@ def _deployment() -> list[Check]:
             files=(OPENAPI, SERVICE_MONITOR),
         ),
         _ours("zarf", "zarf_lint", CHARTS, tools=("zarf",)),
-        _ours("uds", "bundles", ("bundles/*/uds-bundle.yaml",), BUNDLE_SCHEMA.mounted, files=(BUNDLE_SCHEMA,)),
+        _ours("uds", "bundles", BUNDLES, BUNDLE_SCHEMA.mounted, files=(BUNDLE_SCHEMA,)),
     ]
 
 
