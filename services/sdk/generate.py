@@ -16,6 +16,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorSet
 from google.protobuf.json_format import MessageToDict, ParseDict
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 PROTO = HERE / "proto"
 RELEASED = PROTO / "released.json"
 STUBS = HERE / "src" / "cowabungaai_sdk" / "v1"
@@ -40,16 +41,23 @@ def generate(out: Path) -> None:
 
 
 def stale(committed: Path) -> list[str]:
-    """Names the stubs that differ from freshly generated ones, are missing, or have no contract any more.
+    """Tells the stubs that differ from freshly generated ones, are missing, or have no contract any more.
 
     Args:
         committed: the folder of the stubs to check.
+
+    Returns:
+        a line for each, with its path from the repository's root if it lies there.
     """
     with tempfile.TemporaryDirectory() as temporary:
         generate(Path(temporary))
         fresh = _stubs(Path(temporary))
     old = _stubs(committed)
-    return sorted(name for name in fresh.keys() | old.keys() if fresh.get(name) != old.get(name))
+    folder = committed.resolve()
+    shown = folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
+    return [
+        f"{shown / name}:1: stale" for name in sorted(fresh.keys() | old.keys()) if fresh.get(name) != old.get(name)
+    ]
 
 
 def describe(proto: Path) -> FileDescriptorSet:
@@ -141,7 +149,7 @@ def main() -> int:
     parser.add_argument("--released", type=Path, default=RELEASED, help="the last release's contract")
     arguments = parser.parse_args()
     if arguments.check:
-        return _fail([f"stale: {name}" for name in stale(arguments.out)], "run `python services/sdk/generate.py`")
+        return _fail(stale(arguments.out), "run `python services/sdk/generate.py`")
     if arguments.check_compatible:
         advice = "old clients or backends would break; keep to the release, or make a package v2 beside it"
         return _fail(broken(arguments.proto, arguments.released), advice)

@@ -25,6 +25,7 @@ SERVICES = sorted(file.parent.name for file in (CHECKOUT / "services").glob("*/p
 CHECKS = {check.name: check for check in table(SERVICES) if not check.tools and not check.files}
 REPEATER = "services/repeater/src/cowabungaai_repeater/config.py"
 CHAT = "services/sdk/proto/cowabungaai/v1/chat.proto"
+STUBS = "services/sdk/src/cowabungaai_sdk/v1"
 SDK_LOCK = "services/sdk/requirements.lock"
 
 
@@ -93,7 +94,7 @@ def run(check: Check, folder: Path) -> list[subprocess.CompletedProcess[str]]:
         ("ruff", (REPEATER, '"""', 'import os\n"""'), f"{REPEATER}:2:8: F401"),
         ("ruff", (REPEATER, '"""', '  \n"""'), f"{REPEATER}:2:1: unformatted"),
         ("mypy services/repeater", (REPEATER, '"""', 'wrong: int = "one"\n"""'), f"{REPEATER}:2: error: "),
-        ("stubs", (CHAT, "message ", "message Unknown {}\nmessage "), "stale: chat_pb2.py\n"),
+        ("stubs", (CHAT, "message ", "message Unknown {}\nmessage "), f"{STUBS}/chat_pb2.py:1: stale\n"),
         ("contract", (CHAT, "bytes data = 1;", "bytes data = 9;"), "field data was renumbered from 1 to 9"),
         ("locks", (SDK_LOCK, "grpcio==", "grpc=="), "services/sdk/pyproject.toml:14: grpcio>="),
     ],

@@ -25,4 +25,4 @@ def test_stale_stub_is_named(tmp_path):
     for stub in STUBS.glob("*_pb2*"):
         (tmp_path / stub.name).write_text(stub.read_text())
     (tmp_path / "chat_pb2.py").write_text("")
-    assert "stale: chat_pb2.py\n" in check(tmp_path).stderr
+    assert f"{tmp_path / 'chat_pb2.py'}:1: stale\n" in check(tmp_path).stderr
