@@ -254,6 +254,21 @@ def test_the_sources_pass_and_lock_files_are_read(reports: Scan, database: Path,
     assert ("toolchain/go/trivy/go.mod", IN_GO.id) in found
 
 
+def test_nothing_but_the_ignore_file_hides_what_is_wrong_in_a_chart(dagger: Run, database: Path, sources: Path) -> None:
+    chart = sources / "packages/repeater/chart"
+    pod = "spec: {containers: [{name: a, image: a:1, securityContext: {privileged: true}}]}\n"
+    template = chart / "templates/open.yaml"
+    template.write_text(f"apiVersion: v1\nkind: Pod\nmetadata: {{name: a}}\n{pod}")
+    (chart / ".trivyignore").write_text("KSV-0017\nAVD-KSV-0017\n")
+    (chart / "trivy.yaml").write_text("severity: [LOW]\nscan: {skip-files: [templates/open.yaml]}\n")
+    told = failing(dagger, "scan-source", "--tree", sources, "--db", database)
+    assert re.search(r"KSV-0017 +packages/repeater/chart/templates/open\.yaml", told)
+    template.write_text(f"# trivy:ignore:KSV-0017\n{template.read_text()}")
+    told = failing(dagger, "scan-source", "--tree", sources, "--db", database)
+    assert "packages/repeater/chart/templates/open.yaml:1: " in told
+    assert "security/ignore.yaml accepts it, with a reason and a last day" in told
+
+
 def test_a_service_that_cannot_be_scanned_does_not_hide_the_others(dagger: Run, database: Path, sources: Path) -> None:
     (sources / "services/sdk/requirements.lock").write_text(
         "no-such-package-anywhere==1.0 --hash=sha256:" + "0" * 64 + "\n"

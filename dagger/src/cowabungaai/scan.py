@@ -30,7 +30,17 @@ OFFLINE = (
     "--offline-scan",
     "--no-progress",
 )
-REPORTING = ("--format=json", "--list-all-pkgs", "--exit-code=0", "--timeout=30m", "--cache-backend=memory")
+# Neither settings nor lists of what to pass over that lie in what is scanned count: security/ignore.yaml alone does.
+NOTHING = "/nothing.yaml"
+REPORTING = (
+    "--format=json",
+    "--list-all-pkgs",
+    "--exit-code=0",
+    "--timeout=30m",
+    "--cache-backend=memory",
+    f"--config={NOTHING}",
+    f"--ignorefile={NOTHING}",
+)
 # Trivy takes no interest in secrets below Python's packages, tests and examples. Our own code is below the first, and
 # what is in the others leaves the building as well.
 LOOK_EVERYWHERE = "disable-allow-rules: [python, tests, examples, markdown]\n"
@@ -59,6 +69,7 @@ async def trivy_container(source: dagger.Directory) -> dagger.Container:
         .from_(BUILD_IMAGE)
         .with_mounted_file("/usr/local/bin/trivy", await go_tool(source, "trivy"))
         .with_new_file("/secrets.yaml", LOOK_EVERYWHERE)
+        .with_new_file(NOTHING, "{}\n")
     )
 
 
@@ -116,12 +127,12 @@ def chart_report(
     for name, library in chart.libraries:
         # As Helm finds them when they are not packed.
         folder = folder.with_directory(f"charts/{name}", tree.directory(library))
-    mounted = trivy.with_mounted_directory("/scanned", folder).with_workdir("/scanned")
+    mounted = trivy.with_mounted_directory("/scanned/chart", folder).with_workdir("/scanned")
     arguments = ["--scanners=misconfig", "--include-non-failures", "--output=/report.json"]
     for number, file in enumerate(values):
         mounted = mounted.with_mounted_file(f"/values/{number}.yaml", file)
         arguments.append(f"--helm-values=/values/{number}.yaml")
-    return mounted.with_exec(["trivy", "filesystem", *OFFLINE, *REPORTING, *arguments, "."]).file("/report.json")
+    return mounted.with_exec(["trivy", "filesystem", *OFFLINE, *REPORTING, *arguments, "chart"]).file("/report.json")
 
 
 def _report(trivy: dagger.Container, database: Database, command: str, arguments: Sequence[str]) -> dagger.File:

@@ -15,7 +15,7 @@ import anyio
 import dagger
 from dagger import dag
 
-from cowabungaai import ignores, images, scan, scan_charts, scan_page, scan_summary
+from cowabungaai import ignores, images, inline_ignores, scan, scan_charts, scan_page, scan_summary
 from cowabungaai.errors import PipelineError, ScanError
 from cowabungaai.ignores import Entry, Outcome
 from cowabungaai.package_report import GPU_VALUES
@@ -138,12 +138,14 @@ async def scan_tree(source: dagger.Directory, tree: dagger.Directory, settings: 
         settings: How findings are judged.
 
     Raises:
-        ScanError: Something was found that may not be, or the tree could not be scanned.
+        ScanError: Something was found that may not be, or the tree could not be scanned, or has a comment that tells
+            Trivy to pass over something.
     """
     begun = await _begin(source, settings)
 
     async def one(name: str) -> Looked:
         locks = await _locks(tree)
+        await _refuse_comments(tree)
         started = time.perf_counter()
         report = parse_report(await scan.tree_report(begun.trivy, tree, begun.database).contents(), name)
         report.results += await _charts(begun.trivy, tree)
@@ -216,6 +218,17 @@ async def _locks(tree: dagger.Directory) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         await tree.filter(include=[*scan.LOCKS, scan.GO_MODULES]).export(folder)
         return await anyio.to_thread.run_sync(scan.lock_files, Path(folder))
+
+
+async def _refuse_comments(tree: dagger.Directory) -> None:
+    """Refuse a tree with comments that tell Trivy what to pass over."""
+    looked = tree.filter(exclude=[f"**/*{suffix}" for suffix in inline_ignores.PROSE])
+    for path in await tree.glob(f"**/{scan_charts.CHART}"):
+        chart = path.removesuffix(scan_charts.CHART) or "."
+        looked = looked.with_directory(chart, tree.directory(chart))
+    with tempfile.TemporaryDirectory() as folder:
+        await looked.export(folder)
+        await anyio.to_thread.run_sync(inline_ignores.refuse, Path(folder))
 
 
 async def _charts(trivy: dagger.Container, tree: dagger.Directory) -> list[Result]:
