@@ -75,7 +75,7 @@ func codes() string {
 }
 
 func (s *settings) anchor() (*trust.Anchor, error) {
-	byKey, byIdentity := s.key != "", s.identity.Subject != "" || s.identity.Issuer != ""
+	byKey, byIdentity := s.key != "", s.identity.Subject != "" || s.identity.Issuer != "" || s.trustedRoot != ""
 	switch {
 	case byKey == byIdentity:
 		return nil, exit.Misuse("expected --key FILE, or --certificate-identity with --certificate-oidc-issuer and --trusted-root")

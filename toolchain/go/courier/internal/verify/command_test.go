@@ -79,7 +79,8 @@ func TestWhoMustHaveSignedIsAKeyOrAnIdentityAndAllOfIt(t *testing.T) {
 		told    string
 	}{
 		"nothing":                  {nil, exit.Usage, either},
-		"a trusted root alone":     {[][]string{trusted}, exit.Usage, either},
+		"a trusted root alone":     {[][]string{trusted}, exit.Usage, all},
+		"a key and a trusted root": {[][]string{public, trusted}, exit.Usage, either},
 		"a key and all of it":      {[][]string{public, who, vouches, trusted}, exit.Usage, either},
 		"a key and an identity":    {[][]string{public, who}, exit.Usage, either},
 		"a key and an issuer":      {[][]string{public, vouches}, exit.Usage, either},
