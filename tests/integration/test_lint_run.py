@@ -33,6 +33,14 @@ packages:
     ref: 0.1.0
     refs: 0.1.0
 """
+# What is added, in files of its own or at the end of one, and what is said of it.
+ADDED = {
+    "hadolint": ("tests/new/Dockerfile", "# SPDX-License-Identifier: Apache-2.0\nFROM debian\n", ":2 DL3006 "),
+    "licences": ("tests/new/unlicensed.py", "number = 1\n", ":1: expected the line '# SPDX"),
+    "links": ("docs/new.md", "[gone](gone.md)\n", ":1: "),
+    "stubs": ("services/sdk/src/cowabungaai_sdk/v1/chat_pb2.py", "\n", ":1: stale"),
+}
+DEPENDENCIES = "dependencies = ["
 WORKFLOW = "on: push\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    step: []\n"
 
 
@@ -64,7 +72,17 @@ def test_mistakes_in_new_files_are_found_side_by_side(dagger: Run, repository: P
         (repository / path).parent.mkdir(parents=True, exist_ok=True)
         (repository / path).write_text(text)
     expected += ["bundles/new/uds-bundle.yaml:9: packages.0: ", ".github/workflows/new.yaml:5:5: unexpected key"]
-    only = [f"--only={name}" for name in (*MISTAKES, "uds", "actionlint", "services")]
+    for path, text, told in ADDED.values():
+        (repository / path).parent.mkdir(parents=True, exist_ok=True)
+        with (repository / path).open("a") as changed:
+            changed.write(text)
+        expected.append(f"{path}{told}")
+    project = repository / "services/repeater/pyproject.toml"
+    text = project.read_text()
+    line = text[: text.index(DEPENDENCIES)].count("\n") + 2
+    project.write_text(text.replace(DEPENDENCIES, f'{DEPENDENCIES}\n    "absent>=1",', 1))
+    expected.append(f"services/repeater/pyproject.toml:{line}: absent>=1: not in ")
+    only = [f"--only={name}" for name in (*MISTAKES, *ADDED, "locks", "uds", "actionlint", "services")]
     finished = dagger("call", "lint", "--repository", repository, *only)
     assert finished.returncode != 0
     message = finished.stderr[finished.stderr.rindex("\nError: ") :]
