@@ -185,6 +185,10 @@ def test_traces_need_an_edge_and_names() -> None:
         (API, [DATABASE], "database.pods: name labels of the database's pods"),
         (API, [DATABASE, "--set=database.namespace=postgres"], "database.pods: name labels"),
         (API, [DATABASE, "--set=database.host=db.postgres.svc"], "database.pods: name labels"),
+        (API, [DATABASE, "--set=database.host=10.1"], "database.pods: name labels"),
+        (API, [DATABASE, "--set=database.host=999.1.1.1"], "database.pods: name labels"),
+        (API, [DATABASE, "--set=database.host=postgres:5432"], "/database/host': 'postgres:5432' does not match"),
+        (REPEATER, ["--set=tracing.endpoint=http://1.2.3:4317"], "tracing.pods: name labels of the collector's pods"),
         (API, COLLECTOR, "tracing.pods: name labels of the collector's pods"),
         (REPEATER, COLLECTOR, "tracing.pods: name labels of the collector's pods"),
     ],
@@ -200,7 +204,9 @@ def test_no_namespace_is_opened_as_a_whole(chart: str, arguments: Sequence[str],
     [
         (API, [DATABASE, "--set=database.cidr=10.1.2.0/24"], "10.1.2.0/24", 5432),
         (API, [DATABASE, "--set=database.host=10.1.2.3", "--set=database.port=6432"], "10.1.2.3/32", 6432),
+        (API, [DATABASE, "--set=database.host=fd00::1"], "fd00::1/128", 5432),
         (REPEATER, ["--set=tracing.endpoint=http://10.1.2.3:4317"], "10.1.2.3/32", 4317),
+        (REPEATER, [*COLLECTOR, "--set=tracing.cidr=192.0.2.0/24"], "192.0.2.0/24", 4317),
         (REPEATER, ["--set=tracing.endpoint=http://[2001:db8::1]:4317"], "2001:db8::1/128", 4317),
     ],
 )
@@ -208,6 +214,13 @@ def test_an_address_is_where_it_says(chart: str, arguments: list[str], addresses
     shown = rendered(chart, *arguments)
     (found,) = [one for one in edges(shown) if one[0] == "Egress" and port in one[3]]
     assert found == edge("Egress", addresses, {}, [port])
+
+
+def test_a_collector_outside_that_has_a_name_is_looked_up() -> None:
+    outside = "--set=tracing.cidr=192.0.2.0/24"
+    for endpoint, ports in (("collector.example", [4317, 53]), ("192.0.2.7", [4317])):
+        shown = rendered(REPEATER, f"--set=tracing.endpoint=http://{endpoint}:4317", outside)
+        assert [one["ports"][0]["port"] for one in shown.one("NetworkPolicy")["spec"]["egress"]] == ports
 
 
 def test_pods_that_are_named_count_more_than_the_address_of_what_stands_before_them() -> None:

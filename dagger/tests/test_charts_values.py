@@ -156,6 +156,8 @@ def test_a_database_is_named_by_a_url_or_by_its_parts() -> None:
     assert by_url.all("PersistentVolumeClaim") == []
     by_parts = rendered(API, *DATABASE, "--set=database.host=db.postgres.svc", "--set=database.name=keys")
     assert by_parts.variables["COWABUNGAAI_API_DATABASE_URL"] == "postgresql://db.postgres.svc:5432/keys"
+    by_address = rendered(API, "--set=database.secretName=db", "--set=database.host=fd00::1")
+    assert by_address.variables["COWABUNGAAI_API_DATABASE_URL"] == "postgresql://[fd00::1]:5432/cowabungaai"
     secrets = {one["name"]: one["valueFrom"]["secretKeyRef"] for one in by_parts.container["env"] if "valueFrom" in one}
     assert secrets == {
         "PGUSER": {"name": "postgres", "key": "username"},

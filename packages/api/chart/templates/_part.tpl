@@ -51,7 +51,8 @@ env:
     valueFrom: {secretKeyRef: {name: {{ $database.secretName | quote }}, key: {{ $key | quote }}}}
   {{- end }}
   - name: COWABUNGAAI_API_DATABASE_URL
-    value: {{ printf "postgresql://%s:%d/%s" $database.host (int $database.port) $database.name | quote }}
+    {{- $host := contains ":" $database.host | ternary (printf "[%s]" $database.host) $database.host }}
+    value: {{ printf "postgresql://%s:%d/%s" $host (int $database.port) $database.name | quote }}
   {{- else if $database.secretName }}
   - {name: COWABUNGAAI_API_DATABASE_URL_FILE, value: /run/secrets/cowabungaai/database/url}
   {{- end }}

@@ -8,6 +8,7 @@ An edge:
   pods         labels of the other side's pods; all where there are none
   ports        of the side that is connected to
   protocols    TCP where none is given
+  named        whether DNS is asked for the other side although `cidr` gives its addresses
   managed      whether the UDS operator makes it by itself
 Argument: root, part.
 */}}
@@ -43,28 +44,31 @@ Argument: root, part.
 {{- end -}}
 
 {{/*
-The other side of an edge to the collector: the pods that `tracing` names, or the address in its endpoint. The schema sees to
-that the endpoint has a port. Argument: tracing.
+The other side of an edge to the collector: the pods or addresses that `tracing` names, or the address in its endpoint. The
+schema sees to that the endpoint has a port. Argument: tracing.
 */}}
 {{- define "cowabungaai.collector" -}}
 {{- $url := urlParse .endpoint -}}
 {{- $address := include "cowabungaai.addresses" $url.hostname -}}
-{{- if .pods -}}
+{{- if .cidr -}}
+cidr: {{ .cidr | quote }}
+named: {{ not $address }}
+{{- else if .pods -}}
 namespace: {{ .namespace | quote }}
 pods: {{ toJson .pods }}
 {{- else if $address -}}
 cidr: {{ $address | quote }}
 {{- else -}}
-{{- fail "tracing.pods: name labels of the collector's pods, else all of tracing.namespace could be reached" -}}
+{{- fail "tracing.pods: name labels of the collector's pods, else all of tracing.namespace could be reached; or tracing.cidr" -}}
 {{- end }}
 ports: [{{ $url.host | splitList ":" | last }}]
 {{- end -}}
 
 {{/* A host as addresses, of which there is one; empty where it is a name. Argument: the host. */}}
 {{- define "cowabungaai.addresses" -}}
-{{- if contains ":" . -}}
+{{- if regexMatch "^[0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:.]*$" . -}}
 {{ . }}/128
-{{- else if regexMatch "^[0-9.]+$" . -}}
+{{- else if regexMatch "^((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])([.]|$)){4}$" . -}}
 {{ . }}/32
 {{- end -}}
 {{- end -}}
@@ -74,7 +78,7 @@ ports: [{{ $url.host | splitList ":" | last }}]
 {{- $edges := include "cowabungaai.edges" . | fromYamlArray -}}
 {{- $dns := .root.Values.network.dns -}}
 {{- $asks := false -}}
-{{- range $edges -}}{{- if and (eq .direction "Egress") (not .cidr) -}}{{- $asks = true -}}{{- end -}}{{- end -}}
+{{- range $edges -}}{{- if and (eq .direction "Egress") (or .named (not .cidr)) -}}{{- $asks = true -}}{{- end -}}{{- end -}}
 {{- if $asks -}}
 {{- $pods := $dns.pods | default (dict "k8s-app" "kube-dns") -}}
 {{- $edge := dict "description" "Names in DNS" "direction" "Egress" "namespace" $dns.namespace "pods" $pods -}}
