@@ -62,22 +62,27 @@ def collecting() -> Iterator[Traces]:
             thread.join()
 
 
-def shown(secret: str, *places: str | bytes | Path, username: str = "") -> list[str]:
-    """Where a secret is to be seen, as it is or in base64, alone or behind a user's name.
+def shown(secret: str, *places: str | bytes | Path) -> list[str]:
+    """Where a secret is to be seen, as it is or in base64, alone or inside of something else.
 
     Args:
         secret: The secret.
         places: Texts, and files or folders.
-        username: As whose password it is sent.
     """
-    encoded = (base64.b64encode(text.encode()) for text in (secret, f"{username}:{secret}"))
-    forms = (secret.encode(), *encoded)
+    forms = (secret.encode(), *(_encoded(secret.encode(), before) for before in range(3)))
     found = []
     for number, place in enumerate(places):
         for name, content in _contents(place, f"text {number}"):
             if any(form in content for form in forms):
                 found.append(name)
     return found
+
+
+def _encoded(secret: bytes, before: int) -> bytes:
+    """What base64 has of a secret behind so many bytes, whichever they are and whatever follows."""
+    # Three bytes make four letters; those at both ends may depend on neighbours, and are left out.
+    encoded = base64.b64encode(bytes(before) + secret)
+    return encoded[-(-before * 4 // 3) : (before + len(secret)) // 3 * 4]
 
 
 def _contents(place: str | bytes | Path, name: str) -> Iterator[tuple[str, bytes]]:

@@ -8,8 +8,9 @@ import json
 import random
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import anyio
 import dagger
@@ -38,6 +39,8 @@ DOCKER_HUB_KEY = "https://index.docker.io/v1/"
 # Of sending a bundle; of images push_messages.py says so.
 ATTEMPTS = 6
 FIRST_WAIT = 1.0
+# The distribution specification's codes for that, and the status that comes with them.
+REFUSED = re.compile(r"\b(401|403|UNAUTHORIZED|DENIED|denied|unauthorized|Forbidden)\b")
 
 
 @dataclass(frozen=True)
@@ -239,7 +242,7 @@ async def publish(source: dagger.Directory, bundle: dagger.File, targets: Target
         reference = f"{repository}/{metadata['name']}:{metadata['version']}"
         asking = ["zarf", "tools", "registry", "digest", *plain, reference]
         try:
-            digest = await _persistently(container, [command, asking])
+            digest = await persistently(partial(_printed, container, [command, asking]))
         except dagger.QueryError as error:
             said = error.stderr.strip() if isinstance(error, dagger.ExecError) else ""
             failed.append(f"{registry.name}: {said or error}")
@@ -250,23 +253,37 @@ async def publish(source: dagger.Directory, bundle: dagger.File, targets: Target
     return done
 
 
-async def _persistently(container: dagger.Container, commands: Sequence[Sequence[str]]) -> str:
-    """What the last of the commands prints; where one fails all are run again, after waits that double.
+async def _printed(container: dagger.Container, commands: Sequence[Sequence[str]], attempt: int) -> str:
+    """What the last of the commands prints, which are run anew at each attempt."""
+    trying = container.with_env_variable("COWABUNGAAI_ATTEMPT", str(attempt))
+    for command in commands:
+        trying = trying.with_exec(list(command))
+    return await trying.stdout()
 
-    uds tries some requests again by itself, but none whose connection breaks. What a registry has is not sent again.
+
+async def persistently(action: Callable[[int], Awaitable[str]], first_wait: float = FIRST_WAIT) -> str:
+    """Do what may fail by a registry that is busy or gone for a moment; waits about double.
+
+    uds tries some requests again by itself, but none whose connection breaks. What a registry has is not sent again; if
+    it refuses, as to those who may not write, it is asked no more.
+
+    Args:
+        action: What is done; it is told which attempt this is, from 1.
+        first_wait: Before the second attempt, in seconds.
+
+    Raises:
+        QueryError: Of the last attempt.
     """
     attempt = 0
     while True:
         attempt += 1
-        trying = container.with_env_variable("COWABUNGAAI_ATTEMPT", str(attempt))
-        for command in commands:
-            trying = trying.with_exec(list(command))
         try:
-            return await trying.stdout()
-        except dagger.QueryError:
-            if attempt == ATTEMPTS:
+            return await action(attempt)
+        except dagger.QueryError as error:
+            refused = isinstance(error, dagger.ExecError) and REFUSED.search(error.stderr)
+            if attempt == ATTEMPTS or refused:
                 raise
-        await anyio.sleep(FIRST_WAIT * 2 ** (attempt - 1) * random.uniform(0.5, 1))  # noqa: S311 - no secret
+        await anyio.sleep(first_wait * 2 ** (attempt - 1) * random.uniform(0.5, 1))  # noqa: S311 - no secret
 
 
 async def _docker_config(targets: Targets) -> dagger.Secret:

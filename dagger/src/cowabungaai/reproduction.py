@@ -185,7 +185,8 @@ def check(artifacts: Sequence[Artifact]) -> None:
             [
                 "what is built here is not what the report tells of:",
                 *summary(artifacts),
-                "Are these the sources of that commit? Of two packages `courier diff` tells what differs.",
+                "Are these the sources of that commit, and is this a processor of the same kind?",
+                "Of two packages `courier diff` tells what differs.",
             ]
         )
     )
