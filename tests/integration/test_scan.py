@@ -264,8 +264,11 @@ def test_nothing_but_the_ignore_file_hides_what_is_wrong_in_a_chart(dagger: Run,
     told = failing(dagger, "scan-source", "--tree", sources, "--db", database)
     assert re.search(r"KSV-0017 +packages/repeater/chart/templates/open\.yaml", told)
     template.write_text(f"# trivy:ignore:KSV-0017\n{template.read_text()}")
+    (sources / "images.py").mkdir()
+    (sources / "images.py/Dockerfile.go").write_text("# trivy:ignore:*\nFROM scratch\n")
     told = failing(dagger, "scan-source", "--tree", sources, "--db", database)
     assert "packages/repeater/chart/templates/open.yaml:1: " in told
+    assert "images.py/Dockerfile.go:1: " in told
     assert "security/ignore.yaml accepts it, with a reason and a last day" in told
 
 

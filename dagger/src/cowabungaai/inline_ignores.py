@@ -15,6 +15,8 @@ from cowabungaai.scan_charts import CHART
 COMMENT = re.compile(rb"(?<![\w.-])(?:trivy|tfsec):(?:[^ :]*:[^ :]*:)*ignore:[^\s:]")
 # Trivy looks for no settings in these, and they may speak of such comments; in a chart they are rendered all the same.
 PROSE = (".py", ".pyi", ".go", ".md")
+# But with these names before the dot, in any case, Trivy takes every file for one from which an image is built.
+BUILDING = ("dockerfile", "containerfile")
 
 
 def refuse(root: Path) -> None:
@@ -35,11 +37,17 @@ def _found(root: Path) -> Iterator[str]:
     for file in sorted(root.rglob("*")):
         if file.is_symlink() or not file.is_file():
             continue
-        if file.suffix in PROSE and not charts.intersection(file.parents):
+        if _is_prose(file) and not charts.intersection(file.parents):
             continue
         for number, line in enumerate(file.read_bytes().split(b"\n"), 1):
             if comment := COMMENT.search(line):
+                # It may hold bytes that are no UTF-8, and end inside a character.
+                told = comment[0].decode(errors="replace")
                 yield (
-                    f"{file.relative_to(root)}:{number}: {comment[0].decode()}...: expected no comment that hides what "
-                    "Trivy finds; security/ignore.yaml accepts it, with a reason and a last day"
+                    f"{file.relative_to(root)}:{number}: {told}...: expected no comment that hides what Trivy finds; "
+                    "security/ignore.yaml accepts it, with a reason and a last day"
                 )
+
+
+def _is_prose(file: Path) -> bool:
+    return file.suffix in PROSE and file.stem.lower() not in BUILDING

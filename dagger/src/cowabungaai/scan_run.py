@@ -222,12 +222,8 @@ async def _locks(tree: dagger.Directory) -> list[str]:
 
 async def _refuse_comments(tree: dagger.Directory) -> None:
     """Refuse a tree with comments that tell Trivy what to pass over."""
-    looked = tree.filter(exclude=[f"**/*{suffix}" for suffix in inline_ignores.PROSE])
-    for path in await tree.glob(f"**/{scan_charts.CHART}"):
-        chart = path.removesuffix(scan_charts.CHART) or "."
-        looked = looked.with_directory(chart, tree.directory(chart))
     with tempfile.TemporaryDirectory() as folder:
-        await looked.export(folder)
+        await tree.export(folder)
         await anyio.to_thread.run_sync(inline_ignores.refuse, Path(folder))
 
 
