@@ -321,6 +321,15 @@ def test_patches_that_flux_applies_change() -> None:
     )
 
 
+def test_what_flux_does_to_the_objects_of_a_chart_changes() -> None:
+    head = "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nspec:\n"
+    head += f"  values: {{image: '{API}:0.1.0'}}\n  postRenderers:\n  - {{}}\n  - kustomize:\n"
+    merge = f"      patches:\n      - patch: |\n{indented(PATCH, 10)}"
+    second = f"  - kustomize:\n      images:\n      - name: {API}\n        newTag: 0.1.0\n"
+    after = second.replace("0.1.0", "0.2.0") + f"        digest: {NEW}\n"
+    assert updated(head + merge + second) == head + merge.replace(f'  "{API}:0.1.0"', f'  "{TARGET}"') + after
+
+
 ENTRY = f"spec: {{images: [{{name: {API}, newTag: 0.1.0}}]}}\n"
 
 

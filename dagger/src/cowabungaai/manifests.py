@@ -18,6 +18,7 @@ CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
 KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 KUSTOMIZE_API = "kustomize.config.k8s.io/"
 FLUX_API = "kustomize.toolkit.fluxcd.io/"
+HELM_API = "helm.toolkit.fluxcd.io/"
 # Fields of a kustomization whose entries may be objects or patches, written as text.
 INLINE = ("patches", "patchesStrategicMerge", "patchesJson6902", "transformers")
 # Operations of a JSON patch (RFC 6902) that put their value into an object.
@@ -98,7 +99,9 @@ class _File:
                 self._json_patch(document)
             if not isinstance(document, yaml.MappingNode):
                 continue
-            self._kustomization(document)
+            for holder in self._holders(document):
+                if isinstance(holder, yaml.MappingNode):
+                    self._kustomization(holder)
             if yaml_splice.text_of(document, "apiVersion") and yaml_splice.text_of(document, "kind"):
                 for mapping in yaml_splice.mappings(document):
                     self._pod(mapping)
@@ -164,15 +167,20 @@ class _File:
             target = ImageReference(current.repository, target.tag, target.digest)
         return str(target) if str(target) != node.value else None
 
-    def _kustomization(self, document: yaml.MappingNode) -> None:
+    def _holders(self, document: yaml.MappingNode) -> list[yaml.Node | None]:
+        """Where a document may have the fields of a kustomization."""
         api = yaml_splice.text_of(document, "apiVersion") or ""
-        holder: yaml.Node | None = None
         if PurePosixPath(self.path).name in KUSTOMIZATION_FILES or api.startswith(KUSTOMIZE_API):
-            holder = document
-        elif api.startswith(FLUX_API):
-            holder = yaml_splice.value_of(document, "spec")
-        if not isinstance(holder, yaml.MappingNode):
-            return
+            return [document]
+        spec = yaml_splice.value_of(document, "spec")
+        if api.startswith(FLUX_API):
+            return [spec]
+        if api.startswith(HELM_API) and isinstance(spec, yaml.MappingNode):
+            renderers = yaml_splice.entries(yaml_splice.value_of(spec, "postRenderers"))
+            return [yaml_splice.value_of(one, "kustomize") for one in renderers if isinstance(one, yaml.MappingNode)]
+        return []
+
+    def _kustomization(self, holder: yaml.MappingNode) -> None:
         for entry in yaml_splice.entries(yaml_splice.value_of(holder, "images")):
             if isinstance(entry, yaml.MappingNode):
                 self._kustomize_image(entry)
