@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from cowabungaai.deployment import check_used, git_tree, update_folder
+from cowabungaai.deployment import MANIFESTS, check_used, git_tree, update_folder
 from cowabungaai.errors import ManifestError
 from cowabungaai.manifest_updates import from_argument
 from cowabungaai.manifests import Outcome
@@ -39,6 +39,15 @@ def test_files_that_change_are_written_with_their_bytes_and_permissions(folders:
     assert [str(path.relative_to(changed)) for path in written] == ["base [1]/pod.yaml"]
     assert written[0].read_bytes().decode() == POD.replace(API, str(UPDATE.target))
     assert written[0].stat().st_mode & 0o777 == 0o750
+
+
+def test_what_kubernetes_and_kustomize_read_is_looked_into(tmp_path: Path) -> None:
+    names = {"Kustomization", "a/kustomization.yml", "a/b/patch.json", "pod.yaml"}
+    for name in (*names, "README.md", "a/values.yaml.tpl"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = {str(file.relative_to(tmp_path)) for pattern in MANIFESTS for file in tmp_path.glob(pattern)}
+    assert found == names
 
 
 def test_a_file_that_is_not_in_utf_8_is_told_and_left_alone(folders: tuple[Path, Path]) -> None:

@@ -310,6 +310,23 @@ def test_json_patches_change_in_text_and_in_files_of_their_own(quote: str, key: 
     assert updated(file, path="patch.yaml") == file.replace(f"image: {API}", f"image: {TARGET}")
 
 
+def test_json_patches_and_objects_in_json_change() -> None:
+    patch = f'[\n\t{{"op":"replace",\t"path":"{PLACE}",\n\t "value":"{API}:0.1.0"}}\n]\n'
+    assert updated(patch, path="patch.json") == patch.replace(f"{API}:0.1.0", TARGET)
+    pod = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "a\t", "image": f"{API}:0.1.0"}]}}
+    for indent in (None, 2, "\t"):
+        text = json.dumps(pod, indent=indent)
+        assert updated(text, path="pod.json") == text.replace(f"{API}:0.1.0", TARGET)
+
+
+def test_json_that_names_no_image_is_not_read() -> None:
+    big = "{" * 10_000_000
+    outcome = run(big, path="dashboard.json")
+    assert (outcome.changed, outcome.unreadable) == ({}, [])
+    outcome = run(f'{{"image": "{API}",\n]', path="broken.json")
+    assert [told.split(": ")[:2] for told in outcome.unreadable] == [["broken.json:2", "not valid YAML, left as it is"]]
+
+
 def test_patches_that_flux_applies_change() -> None:
     head = "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nspec:\n"
     merge = f"  patches:\n  - patch: |\n{indented(PATCH, 6)}"

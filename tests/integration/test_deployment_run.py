@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import subprocess
 import threading
@@ -119,6 +120,8 @@ def test_manifests_get_the_digest_once(dagger: Run, tmp_path: Path) -> None:
     (deployment / "base").mkdir(parents=True)
     (deployment / "base" / "pod.yaml").write_text(POD)
     (deployment / "base" / "kustomization.yaml").write_text(f"images:\n- {{name: {IMAGE}}}\n")
+    operation = {"op": "replace", "path": "/spec/containers/0/image", "value": f"{IMAGE}:0.1.0"}
+    (deployment / "base" / "patch.json").write_text(json.dumps([operation]))
     (deployment / "secret.yaml").write_text(f"a: {SECRET}\n---\n{POD}")
     finished = dagger(*UPDATE, "--repository", deployment, "export", "--path", deployment)
     assert finished.returncode == 0, finished.stderr
@@ -127,6 +130,8 @@ def test_manifests_get_the_digest_once(dagger: Run, tmp_path: Path) -> None:
     assert (deployment / "secret.yaml").read_text() == f"a: {SECRET}\n---\n{CHANGED}"
     images = yaml.safe_load((deployment / "base" / "kustomization.yaml").read_text())["images"]
     assert images == [{"name": IMAGE, "digest": DIGEST}]
+    patch = json.loads((deployment / "base" / "patch.json").read_text())
+    assert patch == [{**operation, "value": f"{IMAGE}:0.2.0@{DIGEST}"}]
     again = dagger(*UPDATE, "--repository", deployment, "is-empty")
     assert (again.returncode, again.stdout.strip()) == (0, "true"), again.stderr
 

@@ -21,7 +21,7 @@ from cowabungaai.manifests import Outcome
 from cowabungaai.published import parse_report
 from cowabungaai.registries import BOUND_HOST
 
-MANIFESTS = ("**/*.yaml", "**/*.yml", "**/Kustomization")
+MANIFESTS = ("**/*.yaml", "**/*.yml", "**/*.json", "**/Kustomization")
 
 
 async def git_tree(

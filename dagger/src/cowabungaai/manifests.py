@@ -16,6 +16,7 @@ from cowabungaai.yaml_splice import Edit
 
 CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
 KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+JSON = ".json"
 KUSTOMIZE_API = "kustomize.config.k8s.io/"
 FLUX_API = "kustomize.toolkit.fluxcd.io/"
 HELM_API = "helm.toolkit.fluxcd.io/"
@@ -94,7 +95,9 @@ class _File:
         self.edits: dict[Edit, tuple[int, str]] = {}
 
     def updated(self) -> str:
-        for document in yaml_splice.documents(self.text):
+        # Unlike JSON, YAML as it is read here has no tabs between its values; all places stay as they are.
+        text = self.text.replace("\t", " ") if self.path.endswith(JSON) else self.text
+        for document in yaml_splice.documents(text):
             if isinstance(document, yaml.SequenceNode):
                 self._json_patch(document)
             if not isinstance(document, yaml.MappingNode):
