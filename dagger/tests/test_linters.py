@@ -246,6 +246,7 @@ def test_files_that_a_package_lacks_are_found(package: Path) -> None:
         ),
         ("{}", ["b:1: the bundle: 'kind' is a required property"]),
         ("kind: [\n", ["b:2: no YAML: expected the node content"]),
+        ("# a\nkind: \x00\n", ["b:2: no YAML: character U+0000: special characters are not allowed"]),
     ],
 )
 def test_bundles_are_checked_against_the_schema(text: str, expected: list[str]) -> None:
@@ -272,6 +273,7 @@ DEFINITION = "packages: [{name: cowabungaai-api}, {name: cowabungaai-engine}, {n
         ("cpu: [[api]]\n", ["v:1: cpu.0: expected one of api, both, engine, sdk, got ['api']"]),
         ("- api\n", ["v:1: expected a list of services for each variant"]),
         ("cpu: [\n", ["v:2: no YAML: expected the node content, but found '<stream end>'"]),
+        ("cpu: [api]\nsmall: [a\x07pi]\n", ["v:2: no YAML: character U+0007: special characters are not allowed"]),
     ],
 )
 def test_variants_of_bundles_name_services_that_have_the_flavor(text: str, expected: list[str]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 from jsonschema import ValidationError, validators
+from yaml.reader import ReaderError
 
 from linters.finding import Finding, tell
 from linters.places import line_of
@@ -34,8 +35,8 @@ def findings_of(file: str, text: str, schema: dict[str, Any]) -> Iterator[Findin
     """
     try:
         bundle = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        yield _unreadable(file, error)
+    except yaml.YAMLError as error:
+        yield _unreadable(file, text, error)
         return
     for mistake in validators.validator_for(schema)(schema).iter_errors(bundle):
         path = list(mistake.absolute_path)
@@ -43,8 +44,13 @@ def findings_of(file: str, text: str, schema: dict[str, Any]) -> Iterator[Findin
         yield Finding(file, line_of(text, [*path, *_unknown_key(mistake)]), f"{place}: {mistake.message}")
 
 
-def _unreadable(file: str, error: yaml.MarkedYAMLError) -> Finding:
-    return Finding(file, error.problem_mark.line + 1 if error.problem_mark else 1, f"no YAML: {error.problem}")
+def _unreadable(file: str, text: str, error: yaml.YAMLError) -> Finding:
+    if isinstance(error, ReaderError):
+        # It has a position instead of a line, and a number instead of what cannot be shown.
+        line = text.count("\n", 0, error.position) + 1
+        return Finding(file, line, f"no YAML: character U+{error.character:04X}: {error.reason}")
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    return Finding(file, mark.line + 1 if mark else 1, f"no YAML: {problem or error}")
 
 
 def variants_of(file: str, text: str, flavors: Mapping[str, Sequence[str]], definition: str) -> Iterator[Finding]:
@@ -58,8 +64,8 @@ def variants_of(file: str, text: str, flavors: Mapping[str, Sequence[str]], defi
     """
     try:
         variants = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        yield _unreadable(file, error)
+    except yaml.YAMLError as error:
+        yield _unreadable(file, text, error)
         return
     if not isinstance(variants, dict):
         yield Finding(file, 1, "expected a list of services for each variant")
