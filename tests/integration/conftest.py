@@ -74,7 +74,7 @@ def released(dagger: Run, tmp_path_factory: pytest.TempPathFactory) -> Released:
             *("export", "--path", folder / "dist"),
         )
     assert finished.returncode == 0, finished.stderr
-    told = (finished.stdout + finished.stderr).encode() + traces.text
+    told = (finished.stdout + finished.stderr).encode() + traces.of("release")
     return Released(folder / "dist", public, private, password, told)
 
 

@@ -144,7 +144,7 @@ def test_manifests_come_from_git_by_a_token_that_nothing_shows(
         finished = dagger(*UPDATE, *server.named, "export", "--path", tmp_path / "changes")
     assert finished.returncode == 0, finished.stderr
     assert {path.name: path.read_text() for path in (tmp_path / "changes").iterdir()} == {"pod.yaml": CHANGED}
-    assert shown(TOKEN, finished.stdout + finished.stderr, traces.text, tmp_path / "changes") == []
+    assert shown(TOKEN, finished.stdout + finished.stderr, traces.of("updateManifests"), tmp_path / "changes") == []
 
 
 def test_a_server_that_refuses_the_token_is_told(dagger: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

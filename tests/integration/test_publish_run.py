@@ -108,7 +108,7 @@ def test_the_same_bytes_are_in_all_registries_and_the_password_is_nowhere(
     assert {layer["mediaType"] for layer in manifest["layers"]} == {"application/vnd.oci.image.layer.v1.tar+zstd"}
     config = registry.get(f"/v2/one/repeater/blobs/{manifest['config']['digest']}").text
     assert "created_by" in config
-    texts = (printed, more, config, json.dumps(manifest), traces.text)
+    texts = (printed, more, config, json.dumps(manifest), traces.of("publish"))
     assert shown(PASSWORD, *texts, tmp_path / "out", registry.log) == []
 
 
@@ -137,12 +137,12 @@ def test_a_bundle_is_sent_as_it_is(
         monkeypatch.setenv("REGISTRY_PASSWORD", wrong := "another-word")
         refused = failing(dagger, *by)
         assert "it refuses the credentials" in refused
-        assert shown(wrong, refused, traces.text) == []
+        assert shown(wrong, refused, traces.of("publishBundle")) == []
         assert registry.repositories() == []
         monkeypatch.setenv("REGISTRY_PASSWORD", PASSWORD)
         sent = dagger(*by)
     assert sent.returncode == 0, sent.stderr
-    assert shown(PASSWORD, sent.stdout + sent.stderr, traces.text) == []
+    assert shown(PASSWORD, sent.stdout + sent.stderr, traces.of("publishBundle")) == []
     found = registry.tags()
     assert set(found) == {f"{prefix}/bundles/cowabungaai-dev:1.2.3" for prefix in ("one", "two")}
     assert len(set(found.values())) == 1
