@@ -122,6 +122,7 @@ class Faults:
         stuck_after: Units of traffic after which it takes nothing any more, and says nothing.
         chance: How likely a request fails, each in one of the ways.
         ways: 429, 503, or 0 for a connection that breaks.
+        refused_manifests: How many of the first manifests are answered by 501, which clients take for final.
         retry_after: Value of that header, with 429 and 503.
         credentials: User and password that are asked for.
         by_token: Whether credentials are exchanged for a token first.
@@ -132,6 +133,7 @@ class Faults:
     stuck_after: int | None = None
     chance: float = 0.0
     ways: tuple[int, ...] = (429, 503, 0)
+    refused_manifests: int = 0
     retry_after: str | None = None
     credentials: tuple[str, str] | None = None
     by_token: bool = False
@@ -211,6 +213,9 @@ class _Handler(BaseHTTPRequestHandler):
                 if way == 0:
                     raise _GoneError
                 self._refuse(way, {"Retry-After": faults.retry_after} if faults.retry_after else {})
+            elif self.command == "PUT" and "/manifests/" in self.path and proxy.failures < faults.refused_manifests:
+                proxy.failures += 1
+                self._refuse(501, {})
             elif self._may_pass():
                 self._forward()
         except (_GoneError, OSError, http.client.HTTPException):
