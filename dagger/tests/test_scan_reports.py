@@ -151,6 +151,7 @@ def test_charts_are_rendered_as_packages_install_them_and_others_as_they_are() -
         Chart("bundles/chart"),
     ]
     text = 'a: "###ZARF_VAR_SECRET###"\nb: "###ZARF_VAR_EMPTY###"\nc: "###ZARF_PKG_TMPL_IMAGE###"\n'
+    assert scan_charts.filled('a: "###ZARF_VAR_DATABASE_CIDR###"\n', charts[0]) == 'a: "192.0.2.0/24"\n'
     assert scan_charts.filled(text, charts[0]) == (
         'a: "the-secret"\nb: "chosen-later"\nc: "registry.example/image:1.0.0"\n'
     )

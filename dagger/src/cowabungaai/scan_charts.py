@@ -23,8 +23,10 @@ from cowabungaai.trivy_report import Report, Result
 CHART = "Chart.yaml"
 LOCAL = "file://"
 PLACEHOLDER = re.compile(r"###ZARF_(?P<kind>VAR|CONST|PKG_TMPL)_(?P<name>\w+)###")
-# What stands for values that are only known later: variables are names of objects, all others references of images.
-CHOSEN, BUILT = "chosen-later", "registry.example/image:1.0.0"
+# What stands for values that are only known later: variables are names of objects, or addresses where their own name
+# says so; all others are references of images.
+CHOSEN, ADDRESSES, BUILT = "chosen-later", "192.0.2.0/24", "registry.example/image:1.0.0"
+OF_ADDRESSES = "_CIDR"
 
 
 class _Lenient(BaseModel):
@@ -145,7 +147,8 @@ def filled(values: str, chart: Chart) -> str:
     defaults = dict(chart.defaults)
 
     def later(found: re.Match[str]) -> str:
-        return defaults.get(found["name"], CHOSEN if found["kind"] == "VAR" else BUILT)
+        chosen = ADDRESSES if found["name"].endswith(OF_ADDRESSES) else CHOSEN
+        return defaults.get(found["name"], chosen if found["kind"] == "VAR" else BUILT)
 
     text = PLACEHOLDER.sub(later, values)
     try:
