@@ -28,15 +28,7 @@ edges:
   {{- if $database.secretName }}
   - description: PostgreSQL
     direction: Egress
-    {{- $cidr := $database.cidr | default (include "cowabungaai.addresses" $database.host) }}
-    {{- if and $database.pods (not $database.cidr) }}
-    namespace: {{ $database.namespace | quote }}
-    pods: {{ toJson $database.pods }}
-    {{- else if $cidr }}
-    cidr: {{ $cidr | quote }}
-    {{- else }}
-    {{- fail "database.pods: name labels of the database's pods, else all of database.namespace could be reached; or database.cidr" }}
-    {{- end }}
+    {{- include "cowabungaai.whereabouts" (dict "given" $database "host" $database.host "value" "database" "whose" "the database's") | nindent 4 }}
     ports: [{{ $database.port }}]
   {{- end }}
   {{- if $values.sso.enabled }}

@@ -43,25 +43,32 @@ Argument: root, part.
 {{- ternary .part.port.number .root.Values.metricsPort (eq .part.metrics.port .part.port.name) -}}
 {{- end -}}
 
-{{/*
-The other side of an edge to the collector: the pods or addresses that `tracing` names, or the address in its endpoint. The
-schema sees to that the endpoint has a port. Argument: tracing.
-*/}}
+{{/* The other side of an edge to the collector. The schema sees to that the endpoint has a port. Argument: tracing. */}}
 {{- define "cowabungaai.collector" -}}
 {{- $url := urlParse .endpoint -}}
-{{- $address := include "cowabungaai.addresses" $url.hostname -}}
-{{- if .cidr -}}
-cidr: {{ .cidr | quote }}
-named: {{ not $address }}
-{{- else if .pods -}}
-namespace: {{ .namespace | quote }}
-pods: {{ toJson .pods }}
+{{ include "cowabungaai.whereabouts" (dict "given" . "host" $url.hostname "value" "tracing" "whose" "the collector's") }}
+{{- if and .cidr (not (include "cowabungaai.addresses" $url.hostname)) }}
+named: true
+{{- end }}
+ports: [{{ $url.host | splitList ":" | last }}]
+{{- end -}}
+
+{{/*
+Where somebody is, as an edge has it: the addresses or pods that a value names, or the address that its host is.
+Argument: given, which has cidr, namespace and pods; host; the value's name, and whose pods these are, for the message.
+*/}}
+{{- define "cowabungaai.whereabouts" -}}
+{{- $address := include "cowabungaai.addresses" .host -}}
+{{- if .given.cidr -}}
+cidr: {{ .given.cidr | quote }}
+{{- else if .given.pods -}}
+namespace: {{ .given.namespace | quote }}
+pods: {{ toJson .given.pods }}
 {{- else if $address -}}
 cidr: {{ $address | quote }}
 {{- else -}}
-{{- fail "tracing.pods: name labels of the collector's pods, else all of tracing.namespace could be reached; or tracing.cidr" -}}
-{{- end }}
-ports: [{{ $url.host | splitList ":" | last }}]
+{{- fail (printf "%s.pods: name labels of %s pods, else all of %s.namespace could be reached; or %s.cidr" .value .whose .value .value) -}}
+{{- end -}}
 {{- end -}}
 
 {{/* A host as addresses, of which there is one; empty where it is a name. Argument: the host. */}}
