@@ -12,6 +12,7 @@ import yaml
 from cowabungaai import yaml_splice
 from cowabungaai.image_reference import ImageReference, full_name, parse_reference
 from cowabungaai.manifest_updates import Update
+from cowabungaai.yaml_files import problem_of
 from cowabungaai.yaml_splice import Edit
 
 CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
@@ -58,18 +59,12 @@ def update_files(files: Iterable[tuple[str, str]], updates: Sequence[Update]) ->
         try:
             changed = _File(path, text, updates, outcome).updated()
         except yaml.YAMLError as error:
-            line, problem = _problem(error)
-            outcome.unreadable.append(f"{path}:{line + 1}: not valid YAML, left as it is: {problem}")
+            line, problem = problem_of(error)
+            outcome.unreadable.append(f"{path}:{line}: not valid YAML, left as it is: {problem}")
             continue
         if changed != text:
             outcome.changed[path] = changed
     return outcome
-
-
-def _problem(error: yaml.YAMLError) -> tuple[int, str]:
-    """Line, from 0, and what is wrong there."""
-    mark = getattr(error, "problem_mark", None)
-    return mark.line if mark else 0, getattr(error, "problem", None) or str(error).splitlines()[0]
 
 
 def _of_containers(steps: list[str]) -> bool:
@@ -255,7 +250,7 @@ class _File:
         try:
             patch.patched()
         except yaml.YAMLError as error:
-            _, problem = _problem(error)
+            _, problem = problem_of(error)
             self._leave(node, f"a patch that is not valid YAML, left as it is: {problem}")
             return
         for edit, (line, told) in patch.edits.items():

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cowabungaai.errors import PublishError
 from cowabungaai.push_messages import PushImage, PushOutcome, PushPlace, PushRegistry, PushRequest
 from cowabungaai.registries import Registry
+from cowabungaai.report import first_mistake
 
 if TYPE_CHECKING:
     from cowabungaai.gates import Approved, Passed
@@ -116,10 +117,8 @@ def parse_report(text: str, file: str) -> PublishReport:
     try:
         report = PublishReport.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
         raise PublishError(
-            f"{file}: expected the published.json that publish leaves; {place}: {first['msg']}"
+            f"{file}: expected the published.json that publish leaves; {first_mistake(error)}"
         ) from error
     if not report.images or not all(image.places for image in report.images):
         raise PublishError(f"{file}: expected images with the places that they were sent to, got none")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cowabungaai.catalog import ServiceSpec
 from cowabungaai.errors import BuildError
@@ -71,6 +71,16 @@ class BuildReport(BaseModel):
     seconds: float
     services: list[ServiceReport]
     left_out: list[NotBuilt] = []
+
+
+def first_mistake(error: ValidationError) -> str:
+    """Where a file that should be a report is none, and why.
+
+    Args:
+        error: That reading it ended with.
+    """
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
 
 
 def archive_name(service: str, flavor: str) -> str:

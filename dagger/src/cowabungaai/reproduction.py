@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, computed_field
 from cowabungaai.errors import ReproductionError
 from cowabungaai.package_report import PackageReport
 from cowabungaai.packages import UPSTREAM
-from cowabungaai.report import LeftOut
+from cowabungaai.report import LeftOut, first_mistake
 
 REPORTS = "build-report.json, packages.json, published.json or release-report.json"
 
@@ -141,13 +141,11 @@ def parse(text: str, file: str) -> Elsewhere:
     try:
         told = Elsewhere.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise ReproductionError(f"{file}: expected {REPORTS}; {place}: {first['msg']}") from error
-    if not told.comparable_images():
+        raise ReproductionError(f"{file}: expected {REPORTS}; {first_mistake(error)}") from error
+    images = [(one.service, one.flavor) for one in told.comparable_images()]
+    if not images:
         nothing = f"{file}: expected {REPORTS} with something to compare, got none"
         raise ReproductionError("\n".join([nothing, *(f"{one.service}: {one.reason}" for one in told.left_out())]))
-    images = [(one.service, one.flavor) for one in told.comparable_images()]
     if twice := [name for name, count in Counter(images).items() if count > 1]:
         raise ReproductionError(f"{file}: it has two digests for the image of {twice[0][0]} ({twice[0][1]})")
     return told

@@ -31,9 +31,8 @@ def parse(text: str, file: str, model: type[Model], error_type: type[PipelineErr
         raw = yaml.safe_load(text)
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise error_type(f"{file}:{mark.line + 1 if mark else 1}: not valid YAML: {problem}") from error
+        line, problem = problem_of(error)
+        raise error_type(f"{file}:{line}: not valid YAML: {problem}") from error
     if not isinstance(raw, Mapping):
         raise error_type(f"{file}:1: expected a mapping of {expected}")
     try:
@@ -41,6 +40,16 @@ def parse(text: str, file: str, model: type[Model], error_type: type[PipelineErr
     except ValidationError as error:
         problems = (_describe(problem, file, tree) for problem in error.errors())
         raise error_type("\n".join(problems)) from error
+
+
+def problem_of(error: yaml.YAMLError) -> tuple[int, str]:
+    """Line, from 1, and what is wrong there.
+
+    Args:
+        error: That reading a document ended with.
+    """
+    mark = getattr(error, "problem_mark", None)
+    return mark.line + 1 if mark else 1, getattr(error, "problem", None) or str(error).splitlines()[0]
 
 
 def line_of(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
