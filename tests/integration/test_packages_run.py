@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import tarfile
+import uuid
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,13 @@ def members(package: Path) -> dict[str, bytes]:
     return found
 
 
+def change_inputs(sources: Path) -> None:
+    """Make the engine build the repeater anew: with another comment each time, since it remembers earlier tests."""
+    for name in INPUTS:
+        with (sources / name).open("a") as file:
+            file.write(f"# made anew: {uuid.uuid4()}\n")
+
+
 def make(dagger: Run, target: Path, *arguments: str | Path, source: Path | None = None) -> Path:
     before = ["--source", source] if source else []
     finished = dagger("call", *before, "package", *arguments, "export", "--path", target)
@@ -54,9 +62,7 @@ def test_a_package_made_anew_has_the_same_bytes_but_for_its_build_record(
     dagger: Run, sources: Path, tmp_path: Path
 ) -> None:
     first = members(make(dagger, tmp_path / "1.tar.zst", "--service", "repeater", source=sources))
-    for name in INPUTS:
-        with (sources / name).open("a") as file:
-            file.write("# made anew\n")
+    change_inputs(sources)
     second = members(make(dagger, tmp_path / "2.tar.zst", "--service", "repeater", source=sources))
     assert first.keys() == second.keys(), "digests name the files of an image"
     assert {name for name in first if first[name] != second[name]} <= {"zarf.yaml"}
@@ -71,9 +77,7 @@ def test_what_another_build_made_is_compared(dagger: Run, sources: Path, tmp_pat
     export = ("export", "--path", tmp_path / "reproduction.json")
     made = call("package-all", "--services", "repeater", "export", "--path", tmp_path / "there")
     assert made.returncode == 0, made.stderr
-    for name in INPUTS:
-        with (sources / name).open("a") as file:
-            file.write("# made on another machine\n")
+    change_inputs(sources)
     finished = call(*reproduce, *export)
     assert finished.returncode == 0, finished.stderr
     report = json.loads((tmp_path / "reproduction.json").read_text())
