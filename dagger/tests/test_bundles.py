@@ -225,8 +225,10 @@ def test_a_gpu_variant_takes_gpu_packages_where_there_are_any(catalog: Catalog) 
     [
         ("cpu: [repeater]", r"no variant 'gpu'; it has: cpu"),
         ("gpu: [repeater, nothing]", r"'nothing' is no service; services are: api"),
-        ("gpu: repeater", "expected a list of services"),
-        ("[]", "expected a list of services"),
+        ("gpu: repeater", r"bundles/x/variants\.yaml:1: gpu: input should be a valid list, got 'repeater'"),
+        ("gpu:\n- [repeater]", r"bundles/x/variants\.yaml:2: gpu\.0: input should be a valid string"),
+        ("[]", r"bundles/x/variants\.yaml:1: expected a mapping of services for each variant"),
+        ("gpu: [api]\ncpu: []\ngpu: []", r"bundles/x/variants\.yaml:3: gpu is given twice, first in line 1"),
     ],
 )
 def test_wrong_variants_are_told(variants: str, message: str, catalog: Catalog) -> None:

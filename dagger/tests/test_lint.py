@@ -18,7 +18,14 @@ ROOT = Path(__file__).parents[2]
 CHECKS = table(sorted(file.parent.name for file in (ROOT / "services").glob("*/pyproject.toml")))
 NAMES = [*(check.name for check in CHECKS), CATALOG]
 # Patterns of files of which the repository has none, or not yet.
-MAY_BE_NONE = {*DOCKERFILES, *WORKFLOWS, ".github/actions/**", ".github/actionlint.yaml", "bundles/*/uds-bundle.yaml"}
+MAY_BE_NONE = {
+    *DOCKERFILES,
+    *WORKFLOWS,
+    ".github/actions/**",
+    ".github/actionlint.yaml",
+    "bundles/*/uds-bundle.yaml",
+    "**/*.yml",
+}
 SDK = """\
 [project]
 name = "cowabungaai-sdk"

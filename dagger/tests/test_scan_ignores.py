@@ -185,6 +185,10 @@ def test_entries_that_accept_nothing_are_told_where_this_run_can_know() -> None:
             "ignore:\n- id: A\n  reason: b\n  expires: 2027-01-01\n  cve: x\n",
             "ignore.yaml:5: ignore.0.cve: extra inputs",
         ),
+        (
+            "ignore:\n- id: A\n  reason: b\n  expires: 2027-01-01\n  expires: 2099-01-01\n",
+            "ignore.yaml:5: expires is given twice, first in line 4",
+        ),
     ],
 )
 def test_mistakes_in_the_file_are_told_with_their_lines(text: str, told: str) -> None:

@@ -38,6 +38,7 @@ ADDED = {
     "hadolint": ("tests/new/Dockerfile", "# SPDX-License-Identifier: Apache-2.0\nFROM debian\n", ":2 DL3006 "),
     "licences": ("tests/new/unlicensed.py", "number = 1\n", ":1: expected the line '# SPDX"),
     "links": ("docs/new.md", "[gone](gone.md)\n", ":1: "),
+    "yaml": ("tests/new.yaml", "# SPDX-License-Identifier: Apache-2.0\na: 1\na: 2\n", ":3:1: [error] duplication"),
     "stubs": ("services/sdk/src/cowabungaai_sdk/v1/chat_pb2.py", "\n", ":1: stale"),
 }
 DEPENDENCIES = "dependencies = ["

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import yaml
+from pydantic import RootModel
 
+from cowabungaai import yaml_files
 from cowabungaai.catalog import Catalog, ServiceSpec
 from cowabungaai.environments import merged
 from cowabungaai.errors import BuildError
@@ -26,6 +28,10 @@ GPU = "gpu."
 FOLLOWING = (MODELS, BACKENDS)
 
 
+class _Variants(RootModel[dict[str, list[str]]]):
+    """The services of each variant of a bundle."""
+
+
 def services_of(variants: str, name: str, variant: str, catalog: Catalog) -> list[str]:
     """The services of a bundle's variant, in the order in which they are deployed.
 
@@ -39,15 +45,13 @@ def services_of(variants: str, name: str, variant: str, catalog: Catalog) -> lis
         BuildError: The bundle has no such variant, or names what is no service.
     """
     file = f"{FOLDER}/{name}/{VARIANTS}"
-    known = yaml.safe_load(variants)
-    if not isinstance(known, dict) or not all(isinstance(value, list) for value in known.values()):
-        raise BuildError(f"{file}: expected a list of services for each variant")
+    known = yaml_files.parse(variants, file, _Variants, BuildError, "services for each variant").root
     if variant not in known:
         raise BuildError(f"bundle {name!r} has no variant {variant!r}; it has: {', '.join(known)} ({file})")
     names = {spec.name for spec in catalog}
     if wrong := [service for service in known[variant] if service not in names]:
         raise BuildError(f"{file}: {wrong[0]!r} is no service; services are: {', '.join(sorted(names))}")
-    return list(known[variant])
+    return known[variant]
 
 
 def flavor_in(spec: ServiceSpec, variant: str) -> str:

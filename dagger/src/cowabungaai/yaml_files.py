@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 import yaml
@@ -33,6 +33,9 @@ def parse(text: str, file: str, model: type[Model], error_type: type[PipelineErr
     except yaml.YAMLError as error:
         line, problem = problem_of(error)
         raise error_type(f"{file}:{line}: not valid YAML: {problem}") from error
+    # Of a key that is given twice PyYAML takes the last in silence.
+    if repeated := [f"{file}:{line}: {key} is given twice, first in line {first}" for key, first, line in _twice(tree)]:
+        raise error_type("\n".join(repeated))
     if not isinstance(raw, Mapping):
         raise error_type(f"{file}:1: expected a mapping of {expected}")
     try:
@@ -79,3 +82,24 @@ def _describe(problem: Mapping[str, Any], file: str, tree: yaml.Node | None) -> 
     field = ".".join(str(part) for part in location)
     got = "" if problem["type"] == "missing" else f", got {problem['input']!r}"
     return f"{file}:{line_of(tree, location)}: {field}: {problem['msg'][:1].lower()}{problem['msg'][1:]}{got}"
+
+
+def _twice(root: yaml.Node | None) -> Iterator[tuple[str, int, int]]:
+    """Keys that a mapping has more than once, with the lines of the first and of the other."""
+    left, seen = [root], set[int]()
+    while left:
+        node = left.pop()
+        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            left += node.value
+            continue
+        first: dict[str, int] = {}
+        for key, value in node.value:
+            left += [key, value]
+            if isinstance(key, yaml.ScalarNode):
+                line = key.start_mark.line + 1
+                if key.value in first:
+                    yield key.value, first[key.value], line
+                first.setdefault(key.value, line)

@@ -80,6 +80,12 @@ class Checks:
 
     @function
     @check
+    async def yaml(self) -> str:
+        """YAML files, by yamllint: nothing that a reader of them would pass over in silence, such as a key twice."""
+        return await self._run("yaml")
+
+    @function
+    @check
     async def hadolint(self) -> str:
         """Dockerfiles and Containerfiles, where there are any."""
         return await self._run("hadolint")

@@ -28,6 +28,7 @@ CHARTS = (
 )
 BUNDLES = ("bundles/*/uds-bundle.yaml", "bundles/*/variants.yaml", "services/*/service.yaml")
 SCHEMAS = ("packages/common/values.schema.json", "packages/*/chart/values.schema.json")
+YAML = ("**/*.yaml", "**/*.yml")
 DOCKERFILES = ("**/Dockerfile*", "**/*.Dockerfile", "**/Containerfile*", "**/*.Containerfile")
 WORKFLOWS = (".github/workflows/*.yaml", ".github/workflows/*.yml")
 KUBERNETES = "toolchain/go/kubernetes/go.mod"
@@ -132,6 +133,8 @@ def _documents() -> list[Check]:
     # An action's own action.yaml is what actionlint reads to know its inputs.
     actions = (*WORKFLOWS, ".github/actions/**", ".github/actionlint.yaml")
     return [
+        # What is no YAML before helm has filled it is left out by yamllint's own configuration.
+        Check("yaml", YAML, (("yamllint", "--strict", "--format=parsable", "."),)),
         _ours(
             "hadolint",
             "each",
