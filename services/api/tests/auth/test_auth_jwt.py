@@ -246,9 +246,7 @@ def test_unfit_secrets_are_told(
 
 
 async def test_roles_become_scopes(make: Callable[..., Authenticator]) -> None:
-    authenticator = make(
-        scopes_claim="realm_access.roles", scopes={"ai-user": "inference", "ai-admin": "admin"}, default_scopes=[]
-    )
+    authenticator = make(scopes_claim="realm_access.roles", scopes={"ai-user": "inference", "ai-admin": "admin"})
 
     async def scopes(**more: Any) -> frozenset[str]:
         return (await ask(authenticator, token(**more))).scopes

@@ -74,7 +74,7 @@ class JwtIssuer(Part):
         name_claim: their name for people; `subject_claim` where it is missing.
         scopes_claim: a list, or words with blanks between, that `scopes` translates.
         scopes: what each value of it allows.
-        default_scopes: what every accepted token allows.
+        default_scopes: what every accepted token allows: inference, unless `scopes_claim` says what each one allows.
         models_claim: patterns of models, as a list or words with blanks between; a token without it may use none.
         limits_claim: an object with fields of limits.
         limits: limits of tokens that bring none.
@@ -95,7 +95,9 @@ class JwtIssuer(Part):
     name_claim: Text | None = None
     scopes_claim: Text | None = None
     scopes: dict[Text, Scope] = {"inference": "inference", "admin": "admin"}
-    default_scopes: tuple[Scope, ...] = ("inference",)
+    default_scopes: tuple[Scope, ...] = Field(
+        default_factory=lambda read: () if read.get("scopes_claim") else ("inference",)
+    )
     models_claim: Text | None = None
     limits_claim: Text | None = None
     limits: LimitsConfig = LimitsConfig()
