@@ -98,7 +98,7 @@ def test_the_projects_own_services_are_valid(file: Path) -> None:
             "services/thing/service.yaml:9: writable.1: string should match pattern",
         ),
         ("kind: chat", "kind: [chat", "services/thing/service.yaml:3: not valid YAML"),
-        ("kind: chat", "kind: \x01", "services/thing/service.yaml:1: not valid YAML"),
+        ("kind: chat", "kind: \x01", "services/thing/service.yaml:2: not valid YAML: character U+0001: "),
         (
             "name: thing",
             "name: other",

@@ -270,6 +270,7 @@ DEFINITION = "packages: [{name: cowabungaai-api}, {name: cowabungaai-engine}, {n
         ("gpu: [sdk]\n", ["v:1: gpu.0: the bundle has no package cowabungaai-sdk"]),
         ("cpu: [api]\ncpuu: [api]\n", ["v:2: cpuu: expected one of cpu, gpu, small"]),
         ("cpu: api\n", ["v:1: cpu: expected a list of services"]),
+        ("cpu: [2026-02-30]\n", ["v:1: no YAML: day is out of range for month"]),
         ("cpu: [[api]]\n", ["v:1: cpu.0: expected one of api, both, engine, sdk, got ['api']"]),
         ("- api\n", ["v:1: expected a list of services for each variant"]),
         ("cpu: [\n", ["v:2: no YAML: expected the node content, but found '<stream end>'"]),
@@ -295,11 +296,16 @@ def test_bundles_are_checked_with_what_lies_beside_them(
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
+    (tmp_path / "bundles/c").mkdir()
+    (tmp_path / "bundles/c/uds-bundle.yaml").write_bytes(b"kind: UDSBundle\nname: \xfc\n")
+    (tmp_path / "bundles/c/variants.yaml").write_bytes(b"# \xe4\n")
     assert bundles.main(["schema"]) == 1
     assert capsys.readouterr().out.splitlines() == [
         "bundles/a/uds-bundle.yaml:1: the bundle: 'kind' is a required property",
         "bundles/a/variants.yaml:1: cpu.1: api has no flavor cpu; it has: gpu",
         "bundles/b/variants.yaml:1: no such file; expected a list of services for each variant",
+        "bundles/c/uds-bundle.yaml:2: not UTF-8: byte 0xFC",
+        "bundles/c/variants.yaml:1: not UTF-8: byte 0xE4",
     ]
 
 

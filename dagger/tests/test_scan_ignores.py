@@ -182,6 +182,10 @@ def test_entries_that_accept_nothing_are_told_where_this_run_can_know() -> None:
             "ignore.yaml:4: ignore.0.expires: input should be a valid date",
         ),
         (
+            "ignore:\n- id: A\n  reason: b\n  expires: 2027-02-30\n",
+            "ignore.yaml:4: ignore.0.expires: input should be a valid date",
+        ),
+        (
             "ignore:\n- id: A\n  reason: b\n  expires: 2027-01-01\n  cve: x\n",
             "ignore.yaml:5: ignore.0.cve: extra inputs",
         ),

@@ -59,7 +59,7 @@ def update_files(files: Iterable[tuple[str, str]], updates: Sequence[Update]) ->
         try:
             changed = _File(path, text, updates, outcome).updated()
         except yaml.YAMLError as error:
-            line, problem = problem_of(error)
+            line, problem = problem_of(error, text)
             outcome.unreadable.append(f"{path}:{line}: not valid YAML, left as it is: {problem}")
             continue
         if changed != text:
@@ -250,7 +250,7 @@ class _File:
         try:
             patch.patched()
         except yaml.YAMLError as error:
-            _, problem = problem_of(error)
+            _, problem = problem_of(error, node.value)
             self._leave(node, f"a patch that is not valid YAML, left as it is: {problem}")
             return
         for edit, (line, told) in patch.edits.items():

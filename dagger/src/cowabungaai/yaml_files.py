@@ -8,10 +8,26 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from yaml.reader import ReaderError
 
 from cowabungaai.errors import PipelineError
 
 Model = TypeVar("Model", bound=BaseModel)
+TIMESTAMP = "tag:yaml.org,2002:timestamp"
+
+
+class _Loader(yaml.SafeLoader):
+    """Leaves a date that the calendar does not have as it is written: the model tells it with line and field."""
+
+    def date_or_text(self, node: yaml.ScalarNode) -> Any:
+        """What a date is read as."""
+        try:
+            return self.construct_yaml_timestamp(node)
+        except ValueError:
+            return node.value
+
+
+_Loader.add_constructor(TIMESTAMP, _Loader.date_or_text)
 
 
 def parse(text: str, file: str, model: type[Model], error_type: type[PipelineError], expected: str) -> Model:
@@ -28,10 +44,10 @@ def parse(text: str, file: str, model: type[Model], error_type: type[PipelineErr
         PipelineError: It is not valid; the message has a line per mistake: file, line, field, what was expected.
     """
     try:
-        raw = yaml.safe_load(text)
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        raw = yaml.load(text, Loader=_Loader)  # noqa: S506 - it is a safe one
+        tree = yaml.compose(text, Loader=_Loader)
     except yaml.YAMLError as error:
-        line, problem = problem_of(error)
+        line, problem = problem_of(error, text)
         raise error_type(f"{file}:{line}: not valid YAML: {problem}") from error
     # Of a key that is given twice PyYAML takes the last in silence.
     if repeated := [f"{file}:{line}: {key} is given twice, first in line {first}" for key, first, line in _twice(tree)]:
@@ -45,12 +61,16 @@ def parse(text: str, file: str, model: type[Model], error_type: type[PipelineErr
         raise error_type("\n".join(problems)) from error
 
 
-def problem_of(error: yaml.YAMLError) -> tuple[int, str]:
+def problem_of(error: yaml.YAMLError, text: str) -> tuple[int, str]:
     """Line, from 1, and what is wrong there.
 
     Args:
         error: That reading a document ended with.
+        text: The document.
     """
+    if isinstance(error, ReaderError):
+        # It has a position in place of a line, and a number in place of what cannot be shown.
+        return text.count("\n", 0, error.position) + 1, f"character U+{error.character:04X}: {error.reason}"
     mark = getattr(error, "problem_mark", None)
     return mark.line + 1 if mark else 1, getattr(error, "problem", None) or str(error).splitlines()[0]
 

@@ -184,7 +184,12 @@ def replace(text: str, node: yaml.ScalarNode, value: str) -> Edit | None:
 
 def plain(value: str) -> str:
     """A text without quotes, or with them where YAML would read it as a number or the like."""
-    return value if yaml.safe_load(value) == value else json.dumps(value)
+    try:
+        same = yaml.safe_load(value) == value
+    except (yaml.YAMLError, ValueError):
+        # It looks like a mapping that is not closed, or like a date that the calendar does not have.
+        same = False
+    return value if same else json.dumps(value)
 
 
 def insert(text: str, mapping: yaml.MappingNode, after: str, pairs: dict[str, str]) -> Edit:

@@ -35,7 +35,7 @@ def findings_of(file: str, text: str, schema: dict[str, Any]) -> Iterator[Findin
     """
     try:
         bundle = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         yield _unreadable(file, text, error)
         return
     for mistake in validators.validator_for(schema)(schema).iter_errors(bundle):
@@ -44,7 +44,7 @@ def findings_of(file: str, text: str, schema: dict[str, Any]) -> Iterator[Findin
         yield Finding(file, line_of(text, [*path, *_unknown_key(mistake)]), f"{place}: {mistake.message}")
 
 
-def _unreadable(file: str, text: str, error: yaml.YAMLError) -> Finding:
+def _unreadable(file: str, text: str, error: yaml.YAMLError | ValueError) -> Finding:
     if isinstance(error, ReaderError):
         # It has a position instead of a line, and a number instead of what cannot be shown.
         line = text.count("\n", 0, error.position) + 1
@@ -64,7 +64,7 @@ def variants_of(file: str, text: str, flavors: Mapping[str, Sequence[str]], defi
     """
     try:
         variants = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         yield _unreadable(file, text, error)
         return
     if not isinstance(variants, dict):
@@ -101,7 +101,7 @@ def _packages(definition: str) -> list[str] | None:
     """Names of the packages of a bundle; None where it is wrong, which is told by itself."""
     try:
         return [package["name"] for package in yaml.safe_load(definition)["packages"]]
-    except (yaml.YAMLError, KeyError, TypeError):
+    except (yaml.YAMLError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -111,7 +111,7 @@ def _flavors(files: Sequence[Path]) -> dict[str, list[str]]:
     for file in files:
         try:
             found[file.parent.name] = [str(flavor) for flavor in yaml.safe_load(file.read_text())["flavors"]]
-        except (yaml.YAMLError, KeyError, TypeError):
+        except (yaml.YAMLError, ValueError, KeyError, TypeError):
             found[file.parent.name] = [CPU, GPU]
     return found
 
@@ -124,12 +124,28 @@ def check(file: Path, schema: dict[str, Any], flavors: Mapping[str, Sequence[str
         schema: uds-cli's.
         flavors: Of each service.
     """
-    text, variants = file.read_text(), file.with_name(VARIANTS)
-    yield from findings_of(str(file), text, schema)
-    if variants.is_file():
-        yield from variants_of(str(variants), variants.read_text(), flavors, text)
+    definition, variants = _decoded(file), file.with_name(VARIANTS)
+    if isinstance(definition, Finding):
+        yield definition
+        definition = ""
     else:
+        yield from findings_of(str(file), definition, schema)
+    if not variants.is_file():
         yield Finding(str(variants), 1, "no such file; expected a list of services for each variant")
+    elif isinstance(text := _decoded(variants), Finding):
+        yield text
+    else:
+        yield from variants_of(str(variants), text, flavors, definition)
+
+
+def _decoded(file: Path) -> str | Finding:
+    """What a file says, or where it is no text."""
+    content = file.read_bytes()
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return Finding(str(file), line, f"not UTF-8: byte 0x{content[error.start]:02X}")
 
 
 def _unknown_key(mistake: ValidationError) -> list[str]:
