@@ -12,7 +12,7 @@ import yaml
 from charts_rendered import rendered
 
 from cowabungaai.catalog import Catalog, parse
-from cowabungaai.environment_routes import Routes, routes_in
+from cowabungaai.environment_routes import NOT_BUILT, Routes, routes_in
 from cowabungaai.environments import FILE, EnvironmentName, chart_values, known_values, load, merged, named
 from cowabungaai.errors import DeploymentError
 from cowabungaai.report import BuildReport, NotBuilt, ServiceReport
@@ -162,18 +162,19 @@ def test_the_gateway_of_an_environment_is_told_of_what_was_built_beside_it() -> 
     assert values["replicas"] == 3
     assert {one.service: one.reason for one in routes.left_out} == {
         "vllm": ONLY_GPU,
+        "text-embeddings": NOT_BUILT,
         "repeater": "it repeats what it is asked, for tests",
     }
 
 
 def test_a_service_without_a_model_is_left_out_until_the_environment_names_one() -> None:
-    report = built("api", "vllm", "whisper")
-    (left_out,) = routed(report).left_out
-    assert left_out.service == "vllm"
-    assert left_out.reason.startswith("it has no default model, and environments.yaml names none")
+    report = built("api", "llama-cpp-python", "text-embeddings", "whisper", left_out="vllm")
+    assert {one.service: one.reason for one in routed(report).left_out} == {"repeater": NOT_BUILT, "vllm": ONLY_GPU}
     named = routed(report, TEXT.replace(API, f"    vllm: {{model: {{id: qwen3-8b}}}}\n{API}"))
-    assert named.left_out == []
+    assert [one.service for one in named.left_out] == ["repeater"]
     assert {"name": "vllm", "backend": "vllm", "backend_model": "qwen3-8b"} in named.values["models"]
+    empty = routed(report, TEXT.replace(API, f"    whisper: {{model: {{id: }}}}\n{API}"))
+    assert {"name": "whisper", "backend": "whisper", "backend_model": "whisper-tiny.en"} in empty.values["models"]
 
 
 def test_models_that_the_environment_names_count_more_than_what_was_built() -> None:
@@ -190,7 +191,8 @@ def test_models_that_the_environment_names_count_more_than_what_was_built() -> N
 def test_a_gateway_that_can_be_told_of_nothing_keeps_the_models_of_its_chart() -> None:
     routes = routed(built("api", "sdk"))
     assert routes.values == {}
-    assert [one.service for one in routes.left_out] == ["api"]
+    backends = ["llama-cpp-python", "repeater", "text-embeddings", "vllm", "whisper"]
+    assert [one.service for one in routes.left_out] == [*backends, "api"]
     assert routed(built("whisper")) == Routes({}, [])
 
 

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cowabungaai.bundle_definition import routes_to
+from cowabungaai.bundle_definition import PREFIX, routes_to
 from cowabungaai.catalog import Catalog, ServiceSpec
 from cowabungaai.environments import FILE, Environment
 from cowabungaai.report import BuildReport, LeftOut
+
+NOT_BUILT = "it is not among what this call built"
 
 
 @dataclass(frozen=True)
@@ -36,39 +38,46 @@ def routes_in(
     """The gateway's models and backends, of the services that were built.
 
     Args:
-        environment: Where it is deployed; a model whose id it names takes the place of the service's default one.
+        environment: Where it is deployed; a model whose id it names takes the place of the service's default one, and
+            tells that the service is there where this call did not build it.
         report: What was built.
         catalog: All services.
         charts: By service, the values of its chart; None where it has none.
     """
-    built = [catalog.get(row.service) for row in report.services]
-    gateway = next((spec.name for spec in built if spec.kind == "gateway"), "")
+    built = {row.service for row in report.services}
+    gateway = next((spec.name for spec in catalog if spec.name in built and spec.kind == "gateway"), "")
     if not gateway:
         return Routes({}, [])
-    left_out = [
-        LeftOut(service=row.service, reason=row.reason)
-        for row in report.left_out
-        if catalog.get(row.service).is_backend
-    ]
-    served = []
-    for spec in (one for one in built if one.is_backend):
-        chart = charts.get(spec.name) or {}
-        model = _named(environment, spec.name) or (spec.model.id if spec.model else "")
-        if reason := _unserved(spec, chart, model):
+    missing = {spec.name: NOT_BUILT for spec in catalog if spec.name not in built}
+    missing |= {row.service: row.reason for row in report.left_out}
+    served, left_out = [], []
+    for spec in sorted((one for one in catalog if one.is_backend), key=lambda one: one.name):
+        values = environment.values_for(spec.name)
+        named = _model_in(values)
+        model = named or (spec.model.id if spec.model else "")
+        reason = _unserved(spec, charts.get(spec.name) or {}, model)
+        if spec.name in missing and not named:
+            reason = missing[spec.name]
+        if reason:
             left_out.append(LeftOut(service=spec.name, reason=reason))
         else:
             served.append((spec, model))
     models, addresses = routes_to(served)
+    for spec, _ in served:  # Their charts may have another name or port here.
+        values = environment.values_for(spec.name)
+        host, port = values.get("name") or PREFIX + spec.name, values.get("port", spec.port)
+        addresses[spec.name] = {"dns": f"grpc://{host}:{port}"}
     if not models:
         left_out.append(LeftOut(service=gateway, reason="it is told of no service: the models of its chart count"))
-    named = "models" in environment.values_for(gateway)
-    return Routes({"models": models, "backends": addresses} if models else {}, [] if named else left_out)
+    if "models" in environment.values_for(gateway):
+        left_out = []
+    return Routes({"models": models, "backends": addresses} if models else {}, left_out)
 
 
-def _named(environment: Environment, service: str) -> str:
-    """The id of the model that an environment names for a service; empty where it names none."""
-    model = environment.values_for(service).get("model")
-    return str(model.get("id", "")) if isinstance(model, Mapping) else ""
+def _model_in(values: Mapping[str, Any]) -> str:
+    """The id of the model that an environment's values name; empty where they name none."""
+    model = values.get("model")
+    return str(model.get("id") or "") if isinstance(model, Mapping) else ""
 
 
 def _unserved(spec: ServiceSpec, chart: Mapping[str, Any], model: str) -> str:

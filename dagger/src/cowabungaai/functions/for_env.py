@@ -44,8 +44,8 @@ class Environments(Building):
         address = registries.resolve([registry] if registry else None)[0].address
         built: dagger.Directory = await self.build_all(flavor, services)
         report = BuildReport.model_validate(json.loads(await built.file("build-report.json").contents()))
-        charts = {row.service: await self._known(row.service) for row in report.services}
         catalog = (await self._project()).catalog
+        charts = {spec.name: await self._known(spec.name) for spec in catalog}
         routes = routes_in(described, report, catalog, charts)
         deployed = []
         for row in report.services:
