@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import json
 import re
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -93,6 +94,11 @@ def admin_key(shown: Rendered) -> str:
         (API, [*DATABASE, "--set=database.cidr=0.0.0.0/1"], "at '/database/cidr'"),
         (API, ["--set=backends.a.dns=x", "--set=backends.a.api_key_file=/etc/key"], "at '/backends/a/api_key_file'"),
         (API, ["--set=backends.a.dns=x", "--set=backends.a.api_key_env=KEY"], "additional properties 'api_key_env'"),
+        (
+            VLLM,
+            [MODEL, "--set=chatTemplate=a", "--set=config.chat_template=/a"],
+            "chatTemplate, config.chat_template: give one of them",
+        ),
         (REPEATER, ["--set=name=4b"], "at '/name'"),
         (REPEATER, ["--set=metricsPort=50051"], "metricsPort: 50051 is the port of the service"),
     ],
@@ -240,6 +246,20 @@ def test_devices_of_one_pod_share_the_layers_and_adapters_are_served() -> None:
     other = rendered(VLLM, MODEL, "--set=gpu.count=2", "--set=config.engine.tensor_parallel_size=1")
     (config,) = [one for one in other.all("ConfigMap") if "config.yaml" in one["data"]]
     assert yaml.safe_load(config["data"]["config.yaml"])["engine"] == {"tensor_parallel_size": 1}
+
+
+def test_a_chat_template_is_a_file_beside_the_configuration(tmp_path: Path) -> None:
+    text = '{%- for message in messages %}\n"{{ message.content }}"\t{% endfor %}\n\n'
+    file = tmp_path / "values.json"
+    file.write_text(json.dumps({"chatTemplate": text}))
+    plain, shown = rendered(VLLM, MODEL), rendered(VLLM, MODEL, f"--values={file}")
+    (config,) = [one["data"] for one in shown.all("ConfigMap") if "config.yaml" in one["data"]]
+    assert config["template.jinja"] == text
+    assert yaml.safe_load(config["config.yaml"])["chat_template"] == "/etc/cowabungaai/template.jinja"
+    (without,) = [one["data"] for one in plain.all("ConfigMap") if "config.yaml" in one["data"]]
+    assert (without.keys(), "chat_template" in without["config.yaml"]) == ({"config.yaml"}, False)
+    digests = [one.pod["metadata"]["annotations"]["ai.cowabunga/config"] for one in (plain, shown)]
+    assert digests[0] != digests[1]
 
 
 def test_another_name_makes_another_release_of_one_chart() -> None:

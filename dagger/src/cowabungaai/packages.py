@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import Any
 
 import dagger
@@ -227,7 +228,8 @@ def _folder(source: dagger.Directory, name: str, described: str) -> dagger.Direc
     folder = dag.directory().with_directory(
         "/", source.filter(include=[f"{COMMON}/**", f"packages/{name}/**"], exclude=["**/charts/*.tgz"])
     )
-    folder = folder.with_file(f"packages/{name}/documentation/README.md", source.file(f"services/{name}/README.md"))
+    for document in map(PurePosixPath, (f"services/{name}/README.md", "docs/charts.md")):
+        folder = folder.with_file(f"packages/{name}/documentation/{document.name}", source.file(str(document)))
     # Helm notes files' times in the archives of charts that it makes.
     return folder.with_new_file(f"packages/{name}/zarf.yaml", described).with_timestamps(SOURCE_DATE_EPOCH)
 

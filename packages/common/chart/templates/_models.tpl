@@ -15,7 +15,7 @@ models there, also while a new version takes over. With `delivery: volume` the i
 {{- $served = concat $served (.root.Values.models | default list) -}}
 {{- $beside = .root.Values.adapters | default list -}}
 {{- if not $served -}}
-{{- fail "model.image: give the reference of a model's image, as `package` makes it; see docs/charts.md" -}}
+{{- fail "model.image: give the reference of a model's image, as `package` makes it; see charts.md" -}}
 {{- end -}}
 {{- end -}}
 {{- $number := 0 -}}

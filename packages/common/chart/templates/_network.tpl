@@ -73,9 +73,10 @@ cidr: {{ $address | quote }}
 
 {{/* A host as addresses, of which there is one; empty where it is a name. Argument: the host. */}}
 {{- define "cowabungaai.addresses" -}}
-{{- if regexMatch "^[0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:.]*$" . -}}
+{{- $byte := "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])" -}}
+{{- if regexMatch "^[0-9a-fA-F:.]*::[0-9a-fA-F:.]*$|^([0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}$" . -}}
 {{ . }}/128
-{{- else if regexMatch "^((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])([.]|$)){4}$" . -}}
+{{- else if regexMatch (printf "^%s([.]%s){3}$" $byte $byte) . -}}
 {{ . }}/32
 {{- end -}}
 {{- end -}}

@@ -10,7 +10,7 @@
 {{- define "vllm.own" -}}
 annotations:
   # The file is read when the service starts.
-  ai.cowabunga/config: {{ include "vllm.config" . | sha256sum }}
+  ai.cowabunga/config: {{ print (include "vllm.config" .) .Values.chatTemplate | sha256sum }}
 env:
   - {name: COWABUNGAAI_CONFIG, value: /etc/cowabungaai/config.yaml}
 mounts:
@@ -30,6 +30,12 @@ volumes:
 {{- $engine = merge $engine (dict "tensor_parallel_size" (int .Values.gpu.count)) -}}
 {{- end -}}
 {{- $_ := set $config "engine" $engine -}}
+{{- if .Values.chatTemplate -}}
+{{- if $config.chat_template -}}
+{{- fail "chatTemplate, config.chat_template: give one of them" -}}
+{{- end -}}
+{{- $_ := set $config "chat_template" "/etc/cowabungaai/template.jinja" -}}
+{{- end -}}
 {{- $adapters := $config.adapters | default list -}}
 {{- range (include "cowabungaai.models" (dict "root" .) | fromYaml).beside -}}
 {{- $adapters = append $adapters (dict "id" .id "path" .folder) -}}
