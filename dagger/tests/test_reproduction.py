@@ -81,7 +81,14 @@ def test_what_cannot_be_compared_is_named(change: dict[str, Any], reason: str) -
         ('{"services": [{"service": "a"}]}', r"services\.0\.flavor: Field required"),
         ("{}", "with something to compare, got none"),
         (json.dumps({"packages": [{**PACKAGE, "variant": "hardened"}]}), "got none\nrepeater: it stands on"),
-        (json.dumps({"services": [IMAGE, {**IMAGE, "digest": "sha256:9"}]}), r"two digests .* repeater \(cpu\)"),
+        (
+            json.dumps({"services": [IMAGE, {**IMAGE, "digest": "sha256:9"}]}),
+            r"digests for the image of repeater \(cpu\)",
+        ),
+        (
+            json.dumps({"packages": [PACKAGE, {**PACKAGE, "contents": "sha256:9"}]}),
+            r"two digests for the package of repeater \(cpu\)",
+        ),
     ],
 )
 def test_what_is_no_report_is_refused(text: str, message: str) -> None:

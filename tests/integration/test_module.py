@@ -50,6 +50,7 @@ def test_a_wrong_service_lists_the_right_ones(dagger: Run) -> None:
         (("scan", "--service", "repeater", "--exit-code", "2"), "--exit-code: expected 0 or 1, got 2"),
         (("bundle", "--name", "nope"), f"no bundle is named 'nope'; the bundles are: {', '.join(BUNDLES)}"),
         (("tool", "--name", "nope"), f"no tool is named 'nope'; the tools are: {', '.join(TOOLS)}"),
+        (("tool", "--name", "kubernetes"), "kubernetes is no tool of its own, but several: kube-apiserver, "),
     ],
 )
 def test_arguments_that_do_not_fit_are_told_before_an_image_is_built(

@@ -39,8 +39,8 @@ DOCKER_HUB_KEY = "https://index.docker.io/v1/"
 # Of sending a bundle; of images push_messages.py says so.
 ATTEMPTS = 6
 FIRST_WAIT = 1.0
-# The distribution specification's codes for that, and the status that comes with them.
-REFUSED = re.compile(r"\b(401|403|UNAUTHORIZED|DENIED|denied|unauthorized|Forbidden)\b")
+# The distribution specification's codes for that, and the status that comes with them: as uds writes them, and zarf.
+REFUSED = re.compile(r"status code (401|403)\b|\b(UNAUTHORIZED|DENIED|unauthorized|denied): ")
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from cowabungaai.wheels import BUILD_IMAGE, shell
 # What an operator needs besides: they go along, since nothing can be fetched where they are used.
 TOOLS = ("courier", "uds", "zarf")
 SETTINGS = "uds-config.yaml"
+PROOF = "airgap"
 
 
 class Kept(BaseModel):
@@ -49,11 +50,13 @@ class Deployed:
     Attributes:
         path: In the release.
         settings: Path of what can be set in it.
+        proof: Path of the folder that tells how it was installed without a network.
         file: The bundle.
     """
 
     path: str
     settings: str
+    proof: str
     file: dagger.File
 
 
@@ -113,7 +116,8 @@ async def made(
         async with step(f"bundle {bundle.name}"):
             folder = await bundles.uds_bundle(project, bundle, of_bundles, public_key=public)
             (name,) = await folder.glob("*.tar.zst")
-        done = Deployed(f"bundles/{name}", f"bundles/{bundle.name}-{SETTINGS}", folder.file(name))
+        proof = PROOF if len(wanted) == 1 else f"{PROOF}/{name}"
+        done = Deployed(f"bundles/{name}", f"bundles/{bundle.name}-{SETTINGS}", proof, folder.file(name))
         deployed.append(done)
         files[done.path] = (done.file, f"bundle {bundle.name}: {', '.join(bundle.services)}")
         files[done.settings] = (folder.file(SETTINGS), f"what can be set in {bundle.name}")

@@ -146,8 +146,10 @@ def parse(text: str, file: str) -> Elsewhere:
     if not images:
         nothing = f"{file}: expected {REPORTS} with something to compare, got none"
         raise ReproductionError("\n".join([nothing, *(f"{one.service}: {one.reason}" for one in told.left_out())]))
-    if twice := [name for name, count in Counter(images).items() if count > 1]:
-        raise ReproductionError(f"{file}: it has two digests for the image of {twice[0][0]} ({twice[0][1]})")
+    packages = [(one.service, one.flavor) for one in told.comparable_packages()]
+    for kind, names in (("image", images), ("package", packages)):
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            raise ReproductionError(f"{file}: it has two digests for the {kind} of {twice[0][0]} ({twice[0][1]})")
     return told
 
 
@@ -184,6 +186,7 @@ def check(artifacts: Sequence[Artifact]) -> None:
                 "what is built here is not what the report tells of:",
                 *summary(artifacts),
                 "Are these the sources of that commit, and is this a processor of the same kind?",
+                "Did models of yours take part, by --models-dir? They are needed here, too.",
                 "Of two packages `courier diff` tells what differs.",
             ]
         )

@@ -31,6 +31,8 @@ async def go_tool(source: dagger.Directory, name: str) -> dagger.File:
         raise BuildError(f"no tool is named {name!r}; the tools are: {', '.join(known)}")
     module = source.directory(f"toolchain/go/{name}")
     described = json.loads(await module.file("build.json").contents())
+    if name not in described["binaries"]:
+        raise BuildError(f"{name} is no tool of its own, but several: {', '.join(described['binaries'])}")
     binary = described["binaries"][name]
     command = ["go", "build", "-mod=readonly", "-trimpath", "-buildvcs=false", f"-ldflags={binary['ldflags']}"]
     if binary["tags"]:

@@ -138,7 +138,7 @@ def tool(
     if name == "--help":
         print(context.get_help())
         return
-    program = tools.ensure(name) / name
+    program = tools.program(name)
     os.execv(program, [str(program), *context.args])  # noqa: S606 - arguments are passed as they are, no shell
 
 

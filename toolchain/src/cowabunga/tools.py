@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cowabunga import console, dagger, gotools, store
+from cowabunga.errors import UsageError
 
 # The largest: each takes minutes, and the pipeline needs them in any case.
 OF_THE_PIPELINE = ("helm", "trivy", "uds", "zarf")
@@ -24,6 +25,19 @@ def ensure(name: str) -> Path:
         return gotools.ensure(name)
     tool = gotools.load(name)
     return store.ensure(f"tool-{name}", tool.key(), lambda target: _export(tool, target))
+
+
+def program(name: str) -> Path:
+    """A tool's program, built first where the cache has none of this lock.
+
+    Raises:
+        UsageError: There is no such tool, or it is several programs.
+        CowabungaError: As ensure() raises it.
+    """
+    binaries = [binary.name for binary in gotools.load(name).binaries]
+    if name not in binaries:
+        raise UsageError(f"{name} is no program of its own", f"It is what a cluster is made of: {', '.join(binaries)}.")
+    return ensure(name) / name
 
 
 def _export(tool: gotools.Tool, target: Path) -> None:

@@ -109,7 +109,7 @@ class Releasing(Building):
         for one in made.bundles:
             async with step(f"install {one.path} without a network"):
                 proved = (await airgap.prove(project, one.file, suite)).check()
-                proofs = proofs.with_directory("/" if len(made.bundles) == 1 else one.path.split("/")[1], proved.report)
+                proofs = proofs.with_directory(one.proof, proved.report)
         told = PackagesReport(packages=[one.report for one in packaged.values()])
         results = results.with_new_file("packages.json", told.model_dump_json(indent=2) + "\n")
         report, reports = await judged(project, results, sha or None, backends)
@@ -119,7 +119,7 @@ class Releasing(Building):
             .with_directory("scan", results.directory("scan"))
             .with_directory("scan-source", results.directory("scan-source"))
             .with_directory("sbom", results.directory("sbom"))
-            .with_directory("airgap", proofs)
+            .with_directory("/", proofs)
             .with_directory("/", release.instructions(made, wanted[0].version, attached=attachments is not None))
         )
         if attachments is not None:
