@@ -6,6 +6,9 @@ from __future__ import annotations
 import base64
 import contextlib
 import gzip
+import io
+import itertools
+import tarfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
+
+# How archives begin.
+ZSTANDARD, GZIP = b"\x28\xb5\x2f\xfd", b"\x1f\x8b"
 
 
 @dataclass
@@ -66,14 +73,13 @@ def shown(secret: str, *places: str | bytes | Path) -> list[str]:
 
     Args:
         secret: The secret.
-        places: Texts, and files or folders.
+        places: Texts, and files or folders; archives are opened, and those inside of them.
     """
     forms = (secret.encode(), *(_encoded(secret.encode(), before) for before in range(3)))
     found = []
     for number, place in enumerate(places):
         for name, content in _contents(place, f"text {number}"):
-            if any(form in content for form in forms):
-                found.append(name)
+            found += [inside for inside, opened in _opened(name, content) if any(form in opened for form in forms)]
     return found
 
 
@@ -82,6 +88,22 @@ def _encoded(secret: bytes, before: int) -> bytes:
     # Three bytes make four letters; those at both ends may depend on neighbours, and are left out.
     encoded = base64.b64encode(bytes(before) + secret)
     return encoded[-(-before * 4 // 3) : (before + len(secret)) // 3 * 4]
+
+
+def _opened(name: str, content: bytes) -> Iterator[tuple[str, bytes]]:
+    """A content as it is, and what is packed in it."""
+    yield name, content
+    if content.startswith(ZSTANDARD):
+        with zstandard.ZstdDecompressor().stream_reader(content, read_across_frames=True) as plain:
+            yield from _opened(f"{name}, unpacked", plain.read())
+    elif content.startswith(GZIP):
+        yield from _opened(f"{name}, unpacked", gzip.decompress(content))
+    elif content[257:262] == b"ustar":
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+            for member in archive:
+                # What is not packed itself has been seen as a part of the archive.
+                if file := archive.extractfile(member):
+                    yield from itertools.islice(_opened(f"{name}: {member.name}", file.read()), 1, None)
 
 
 def _contents(place: str | bytes | Path, name: str) -> Iterator[tuple[str, bytes]]:

@@ -140,15 +140,19 @@ def new_versions(launcher: Launcher, output: Path, repeats: int) -> list[Measure
             line.change(secrets.token_hex(8))
             return inside.run("dagger", "call", "package", "--service", SERVICE, "export", "--path", file)
 
+        def bundled(folder: Path) -> float:
+            return inside.run("dagger", "call", "bundle", "--name", BUNDLE, "export", "--path", folder)
+
         before = output / "0.tar.zst"
-        with console.step("a package to begin with", "bench-first-package"):
+        with console.step("a package and a bundle to begin with", "bench-first-package"):
             version(before)
+            # What else it holds would be built in the first measurement.
+            bundled(output / "0-bundle")
         for number in range(1, repeats + 1):
             with console.step(f"a new version, {number} of {repeats}", "bench-new-version"):
                 after, bundle, file = (output / f"{number}{ending}" for ending in (".tar.zst", "-bundle", ".delta"))
                 seconds["package"].append(version(after))
-                bundling = ("dagger", "call", "bundle", "--name", BUNDLE, "export", "--path", bundle)
-                seconds["bundle"].append(inside.run(*bundling))
+                seconds["bundle"].append(bundled(bundle))
                 bundles.append(sum(found.stat().st_size for found in bundle.glob("*.tar.zst")))
                 seconds["diff"].append(launcher.run("diff", before, after, "--differential", file))
                 deltas.append(file.stat().st_size)
