@@ -116,7 +116,7 @@ async def made(
         async with step(f"bundle {bundle.name}"):
             folder = await bundles.uds_bundle(project, bundle, of_bundles, public_key=public)
             (name,) = await folder.glob("*.tar.zst")
-        proof = PROOF if len(wanted) == 1 else f"{PROOF}/{name}"
+        proof = PROOF if len(wanted) == 1 else f"{PROOF}/{bundle.name}"
         done = Deployed(f"bundles/{name}", f"bundles/{bundle.name}-{SETTINGS}", proof, folder.file(name))
         deployed.append(done)
         files[done.path] = (done.file, f"bundle {bundle.name}: {', '.join(bundle.services)}")
