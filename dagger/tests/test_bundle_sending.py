@@ -43,7 +43,7 @@ def test_what_passes_is_waited_for(failures: int, said: str) -> None:
         ("unexpected EOF: 403 MB of 512 MB sent", ATTEMPTS),
         ("layer 401 of 500: connection reset by peer", ATTEMPTS),
         ("UNAUTHORIZED: authentication required; [map[Type:repository]]", 1),
-        ("unexpected status code 401 Unauthorized", 1),
+        ("unexpected status from GET request to https://registry.example/token: 403 Forbidden", 1),
         ("response status code 403: denied: you may not write here", 1),
         ("unauthorized: authentication required", 1),
     ],

@@ -40,7 +40,9 @@ DOCKER_HUB_KEY = "https://index.docker.io/v1/"
 ATTEMPTS = 6
 FIRST_WAIT = 1.0
 # The distribution specification's codes for that, and the status that comes with them: as uds writes them, and zarf.
-REFUSED = re.compile(r"status code (401|403)\b|\b(UNAUTHORIZED|DENIED|unauthorized|denied): ")
+REFUSED = re.compile(
+    r"status code (401|403)\b|\b(401 Unauthorized|403 Forbidden)\b|\b(UNAUTHORIZED|DENIED|unauthorized|denied): "
+)
 
 
 @dataclass(frozen=True)
