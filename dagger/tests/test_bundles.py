@@ -228,7 +228,10 @@ def test_a_gpu_variant_takes_gpu_packages_where_there_are_any(catalog: Catalog) 
         ("gpu: repeater", r"bundles/x/variants\.yaml:1: gpu: input should be a valid list, got 'repeater'"),
         ("gpu:\n- [repeater]", r"bundles/x/variants\.yaml:2: gpu\.0: input should be a valid string"),
         ("[]", r"bundles/x/variants\.yaml:1: expected a mapping of services for each variant"),
-        ("gpu: [api]\ncpu: []\ngpu: []", r"bundles/x/variants\.yaml:3: gpu is given twice, first in line 1"),
+        (
+            "gpu: [api]\ncpu: []\ngpu: []",
+            r"bundles/x/variants\.yaml:3: not valid YAML: gpu is given twice, first in line 1",
+        ),
     ],
 )
 def test_wrong_variants_are_told(variants: str, message: str, catalog: Catalog) -> None:

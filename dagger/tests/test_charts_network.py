@@ -188,7 +188,7 @@ def test_traces_need_an_edge_and_names() -> None:
         (API, [DATABASE, "--set=database.host=10.1"], "database.pods: name labels"),
         *(
             (API, [DATABASE, f"--set=database.host={host}"], "database.pods: name labels")
-            for host in ("999.1.1.1", "01.2.3.4", "10.1.2.3.", "1:2:3")
+            for host in ("999.1.1.1", "01.2.3.4", "10.1.2.3.", "1:2:3", "1::2::3", ":::", ":1::")
         ),
         (API, [DATABASE, "--set=database.host=postgres:5432"], "/database/host': 'postgres:5432' does not match"),
         (REPEATER, ["--set=tracing.endpoint=http://1.2.3:4317"], "tracing.pods: name labels of the collector's pods"),
@@ -208,7 +208,10 @@ def test_no_namespace_is_opened_as_a_whole(chart: str, arguments: Sequence[str],
         (API, [DATABASE, "--set=database.cidr=10.1.2.0/24"], "10.1.2.0/24", 5432),
         (API, [DATABASE, "--set=database.host=10.1.2.3", "--set=database.port=6432"], "10.1.2.3/32", 6432),
         (API, [DATABASE, "--set=database.host=fd00::1"], "fd00::1/128", 5432),
-        (API, [DATABASE, "--set=database.host=fd00:0:0:0:0:0:0:7"], "fd00:0:0:0:0:0:0:7/128", 5432),
+        *(
+            (API, [DATABASE, f"--set=database.host={host}"], f"{host}/128", 5432)
+            for host in ("fd00:0:0:0:0:0:0:7", "0:0:0:0:0:ffff:10.1.2.3", "::ffff:10.1.2.3", "fd00::", "::1")
+        ),
         (REPEATER, ["--set=tracing.endpoint=http://10.1.2.3:4317"], "10.1.2.3/32", 4317),
         (REPEATER, [*COLLECTOR, "--set=tracing.cidr=192.0.2.0/24"], "192.0.2.0/24", 4317),
         (REPEATER, ["--set=tracing.endpoint=http://[2001:db8::1]:4317"], "2001:db8::1/128", 4317),

@@ -8,7 +8,6 @@ import hashlib
 import importlib.util
 import json
 import re
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -96,8 +95,8 @@ def admin_key(shown: Rendered) -> str:
         (API, ["--set=backends.a.dns=x", "--set=backends.a.api_key_env=KEY"], "additional properties 'api_key_env'"),
         (
             VLLM,
-            [MODEL, "--set=chatTemplate=a", "--set=config.chat_template=/a"],
-            "chatTemplate, config.chat_template: give one of them",
+            [MODEL, "--set=chatTemplate.text=a", "--set=config.chat_template=/a"],
+            "chatTemplate.text, config.chat_template: give one of them",
         ),
         (REPEATER, ["--set=name=4b"], "at '/name'"),
         (REPEATER, ["--set=metricsPort=50051"], "metricsPort: 50051 is the port of the service"),
@@ -248,11 +247,11 @@ def test_devices_of_one_pod_share_the_layers_and_adapters_are_served() -> None:
     assert yaml.safe_load(config["data"]["config.yaml"])["engine"] == {"tensor_parallel_size": 1}
 
 
-def test_a_chat_template_is_a_file_beside_the_configuration(tmp_path: Path) -> None:
-    text = '{%- for message in messages %}\n"{{ message.content }}"\t{% endfor %}\n\n'
-    file = tmp_path / "values.json"
-    file.write_text(json.dumps({"chatTemplate": text}))
-    plain, shown = rendered(VLLM, MODEL), rendered(VLLM, MODEL, f"--values={file}")
+def test_a_chat_template_is_a_file_beside_the_configuration() -> None:
+    text = '{%- for message in messages %}\n"{{ message.role + "\\n" + message.content }}",\t{% endfor %}\n\n'
+    # As uds hands on a mapping.
+    given = json.dumps({"text": text})
+    plain, shown = rendered(VLLM, MODEL), rendered(VLLM, MODEL, f"--set-json=chatTemplate={given}")
     (config,) = [one["data"] for one in shown.all("ConfigMap") if "config.yaml" in one["data"]]
     assert config["template.jinja"] == text
     assert yaml.safe_load(config["config.yaml"])["chat_template"] == "/etc/cowabungaai/template.jinja"

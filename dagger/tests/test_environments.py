@@ -13,7 +13,16 @@ from charts_rendered import rendered
 
 from cowabungaai.catalog import Catalog, parse
 from cowabungaai.environment_routes import NOT_BUILT, Routes, routes_in
-from cowabungaai.environments import FILE, EnvironmentName, chart_values, known_values, load, merged, named
+from cowabungaai.environments import (
+    FILE,
+    EnvironmentName,
+    chart_values,
+    check_values,
+    known_values,
+    load,
+    merged,
+    named,
+)
 from cowabungaai.errors import DeploymentError
 from cowabungaai.report import BuildReport, NotBuilt, ServiceReport
 
@@ -194,6 +203,20 @@ def test_a_gateway_that_can_be_told_of_nothing_keeps_the_models_of_its_chart() -
     backends = ["llama-cpp-python", "repeater", "text-embeddings", "vllm", "whisper"]
     assert [one.service for one in routes.left_out] == [*backends, "api"]
     assert routed(built("whisper")) == Routes({}, [])
+
+
+def test_values_of_services_that_are_not_built_are_checked_too() -> None:
+    charts = {chart.parts[-2]: values_of(chart) for chart in CHARTS}
+    for name in EnvironmentName:
+        check_values(load(name), {**charts, "sdk": None})
+    mistaken = load(EnvironmentName.production, TEXT.replace(API, f"    vllm: {{prot: 50061}}\n{API}"))
+    with pytest.raises(DeploymentError, match=r"vllm: the chart has no value 'prot'; here it has: "):
+        check_values(mistaken, charts)
+
+
+def test_a_backend_is_called_where_the_environment_puts_it() -> None:
+    moved = TEXT.replace(API, f"    whisper: {{name: speech, port: 50060}}\n{API}")
+    assert routed(built("api", "whisper"), moved).values["backends"] == {"whisper": {"dns": "grpc://speech:50060"}}
 
 
 @pytest.mark.slow

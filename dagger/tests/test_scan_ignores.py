@@ -183,7 +183,11 @@ def test_entries_that_accept_nothing_are_told_where_this_run_can_know() -> None:
         ),
         (
             "ignore:\n- id: A\n  reason: b\n  expires: 2027-02-30\n",
-            "ignore.yaml:4: ignore.0.expires: input should be a valid date",
+            "ignore.yaml:4: not valid YAML: '2027-02-30': day is out of range for month",
+        ),
+        (
+            "ignore:\n- id: A\n  reason: b\n  expires: !!bool maybe\n",
+            "ignore.yaml:4: not valid YAML: 'maybe': 'maybe'",
         ),
         (
             "ignore:\n- id: A\n  reason: b\n  expires: 2027-01-01\n  cve: x\n",
@@ -191,7 +195,7 @@ def test_entries_that_accept_nothing_are_told_where_this_run_can_know() -> None:
         ),
         (
             "ignore:\n- id: A\n  reason: b\n  expires: 2027-01-01\n  expires: 2099-01-01\n",
-            "ignore.yaml:5: expires is given twice, first in line 4",
+            "ignore.yaml:5: not valid YAML: expires is given twice, first in line 4",
         ),
     ],
 )

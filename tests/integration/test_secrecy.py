@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import base64
 import gzip
+import io
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,23 @@ PLACES = {
     "packed": gzip.compress(SECRET.encode()),
     "packed twice": zstandard.compress(tar({"layer": gzip.compress(tar({"file": SECRET.encode()}))})),
 }
+
+
+def linked() -> bytes:
+    """An archive with a link that leads nowhere, as packages have them, and the secret behind it."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/no/such/file"
+        archive.addfile(link)
+        packed_file = tarfile.TarInfo("file")
+        content = gzip.compress(SECRET.encode())
+        packed_file.size = len(content)
+        archive.addfile(packed_file, io.BytesIO(content))
+    return made.getvalue()
+
+
+PLACES["behind a link"] = linked()
 
 
 @pytest.mark.parametrize("place", PLACES)

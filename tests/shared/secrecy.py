@@ -102,7 +102,7 @@ def _opened(name: str, content: bytes) -> Iterator[tuple[str, bytes]]:
         with tarfile.open(fileobj=io.BytesIO(content)) as archive:
             for member in archive:
                 # What is not packed itself has been seen as a part of the archive.
-                if file := archive.extractfile(member):
+                if member.isreg() and (file := archive.extractfile(member)):
                     yield from itertools.islice(_opened(f"{name}: {member.name}", file.read()), 1, None)
 
 

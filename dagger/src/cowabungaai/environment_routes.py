@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the gateway of an environment is told of the services that are built beside it. Needs no engine."""
+"""What the gateway of an environment is told of the services beside it. Needs no engine."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def routes_in(
     catalog: Catalog,
     charts: Mapping[str, Mapping[str, Any] | None],
 ) -> Routes:
-    """The gateway's models and backends, of the services that were built.
+    """The gateway's models and backends: of the services that were built, and of those that are there already.
 
     Args:
         environment: Where it is deployed; a model whose id it names takes the place of the service's default one, and

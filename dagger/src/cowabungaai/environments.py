@@ -224,9 +224,26 @@ def chart_values(
         DeploymentError: A value is none of the chart's; the message lists those that are.
     """
     values = environment.values_for(service)
-    if problems := list(_unknown(values, known, service, ())):
-        raise DeploymentError("\n".join(problems))
+    check_values(environment, {service: known})
     return yaml.safe_dump({"image": image, **merged(follows or {}, values)}, sort_keys=False)
+
+
+def check_values(environment: Environment, charts: Mapping[str, Mapping[str, Any] | None]) -> None:
+    """Refuse values that charts do not have.
+
+    Args:
+        environment: The environment.
+        charts: By service, the values of its chart, as known_values has them; None where it has none.
+
+    Raises:
+        DeploymentError: A value is none of the chart's; the message lists those that are.
+    """
+    problems: list[str] = []
+    for service, known in charts.items():
+        if known is not None:
+            problems += _unknown(environment.values_for(service), known, service, ())
+    if problems:
+        raise DeploymentError("\n".join(problems))
 
 
 def _unknown(values: Mapping[str, Any], known: Mapping[str, Any], service: str, path: tuple[str, ...]) -> list[str]:

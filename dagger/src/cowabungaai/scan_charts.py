@@ -153,7 +153,7 @@ def filled(values: str, chart: Chart) -> str:
     text = PLACEHOLDER.sub(later, values)
     try:
         yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ScanError(f"{', '.join(chart.values)}: not valid YAML: {error}") from error
     return text
 

@@ -3,31 +3,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
 from cowabungaai.errors import PipelineError
 
 Model = TypeVar("Model", bound=BaseModel)
-TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
 
 class _Loader(yaml.SafeLoader):
-    """Leaves a date that the calendar does not have as it is written: the model tells it with line and field."""
+    """Takes nothing in silence: of a key that is given twice PyYAML's own loader takes the last.
 
-    def date_or_text(self, node: yaml.ScalarNode) -> Any:
-        """What a date is read as."""
+    Values that a type does not have, such as the 30th of February, are told as YAML that is not valid, too.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                name = (key.tag, key.value)
+                if name in lines:
+                    told = f"{key.value} is given twice, first in line {lines[name]}"
+                    raise ConstructorError(None, None, told, key.start_mark)
+                lines[name] = key.start_mark.line + 1
+        return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
-            return self.construct_yaml_timestamp(node)
-        except ValueError:
-            return node.value
-
-
-_Loader.add_constructor(TIMESTAMP, _Loader.date_or_text)
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError) as error:
+            raise ConstructorError(None, None, f"{node.value!r}: {error}", node.start_mark) from error
 
 
 def parse(text: str, file: str, model: type[Model], error_type: type[PipelineError], expected: str) -> Model:
@@ -49,9 +59,6 @@ def parse(text: str, file: str, model: type[Model], error_type: type[PipelineErr
     except yaml.YAMLError as error:
         line, problem = problem_of(error, text)
         raise error_type(f"{file}:{line}: not valid YAML: {problem}") from error
-    # Of a key that is given twice PyYAML takes the last in silence.
-    if repeated := [f"{file}:{line}: {key} is given twice, first in line {first}" for key, first, line in _twice(tree)]:
-        raise error_type("\n".join(repeated))
     if not isinstance(raw, Mapping):
         raise error_type(f"{file}:1: expected a mapping of {expected}")
     try:
@@ -102,24 +109,3 @@ def _describe(problem: Mapping[str, Any], file: str, tree: yaml.Node | None) -> 
     field = ".".join(str(part) for part in location)
     got = "" if problem["type"] == "missing" else f", got {problem['input']!r}"
     return f"{file}:{line_of(tree, location)}: {field}: {problem['msg'][:1].lower()}{problem['msg'][1:]}{got}"
-
-
-def _twice(root: yaml.Node | None) -> Iterator[tuple[str, int, int]]:
-    """Keys that a mapping has more than once, with the lines of the first and of the other."""
-    left, seen = [root], set[int]()
-    while left:
-        node = left.pop()
-        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
-            left += node.value
-            continue
-        first: dict[str, int] = {}
-        for key, value in node.value:
-            left += [key, value]
-            if isinstance(key, yaml.ScalarNode):
-                line = key.start_mark.line + 1
-                if key.value in first:
-                    yield key.value, first[key.value], line
-                first.setdefault(key.value, line)

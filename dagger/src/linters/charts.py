@@ -166,7 +166,7 @@ def _read_zarf(folder: Path) -> tuple[list[tuple[str, ...]], dict[str, str]]:
         charts = [chart for component in package["components"] for chart in component.get("charts", [])]
         chosen = [tuple(chart.get("valuesFiles", ())) for chart in charts if chart.get("localPath") == "chart"]
         defaults = {one["name"]: str(one.get("default", "")) for one in package.get("variables", [])}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+    except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError):
         return [], {}  # Another check tells what is wrong with it.
     existing = [choice for choice in dict.fromkeys(chosen) if all((folder / name).is_file() for name in choice)]
     return existing, defaults

@@ -76,7 +76,7 @@ def flavors(text: str) -> list[str]:
     """
     try:
         found = {one["only"]["flavor"] for one in yaml.safe_load(text)["components"] if "flavor" in one.get("only", {})}
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError):
         return [""]  # Zarf tells what is wrong with it.
     return sorted(found) or [""]
 

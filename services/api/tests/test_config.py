@@ -105,6 +105,7 @@ def test_address_of_a_model_is_a_backend_of_its_own():
             "'extra_parameters' need HTTP replicas",
         ),
         ("models: {a: 'b:1'}", "models.yaml:1: models.a: expected a mapping with 'backend', got 'b:1'"),
+        ("auth: {}\nmodels: []\nauth: {}", "models.yaml:3: not valid YAML: auth is given twice, first in line 1"),
         ("note: 2024-13-45", "models.yaml:1: not valid YAML: month must be in 1..12"),
         ("[" * 5000, "models.yaml:1: not valid YAML"),
         ("models: [{name: a, backend: 'http://a..b:1'}]", "expected HOST:PORT"),

@@ -56,6 +56,8 @@ def test_no_file_and_an_empty_file_are_no_configuration(write):
         ("adapters: [{id: a, path: /no/such}]", "has no adapter_config.json"),
         ("adapters: [{id: a b, path: /x}]", "adapters.0.id: String should match pattern"),
         ("[", "is not valid YAML"),
+        ("engine: {seed: 2026-02-30}", "is not valid YAML: day is out of range"),
+        ("engine: {}\nengine: {seed: 1}", "is not valid YAML: engine is given twice"),
         ("x: " + "y" * 1_100_000, "is too long for a configuration"),
     ],
 )

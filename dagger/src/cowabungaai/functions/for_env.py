@@ -46,6 +46,8 @@ class Environments(Building):
         report = BuildReport.model_validate(json.loads(await built.file("build-report.json").contents()))
         catalog = (await self._project()).catalog
         charts = {spec.name: await self._known(spec.name) for spec in catalog}
+        # Of those that are not built here, too: the gateway is told of them.
+        environments.check_values(described, charts)
         routes = routes_in(described, report, catalog, charts)
         deployed = []
         for row in report.services:

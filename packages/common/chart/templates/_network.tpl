@@ -74,9 +74,13 @@ cidr: {{ $address | quote }}
 {{/* A host as addresses, of which there is one; empty where it is a name. Argument: the host. */}}
 {{- define "cowabungaai.addresses" -}}
 {{- $byte := "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])" -}}
-{{- if regexMatch "^[0-9a-fA-F:.]*::[0-9a-fA-F:.]*$|^([0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}$" . -}}
+{{- $v4 := printf "%s([.]%s){3}" $byte $byte -}}
+{{- $group := "[0-9a-fA-F]{1,4}" -}}
+{{- $whole := printf "(%s:){7}%s|(%s:){6}%s" $group $group $group $v4 -}}
+{{- $shortened := printf "(:|(%s:)+):((%s:)*(%s|%s))?" $group $group $group $v4 -}}
+{{- if regexMatch (printf "^(%s|%s)$" $whole $shortened) . -}}
 {{ . }}/128
-{{- else if regexMatch (printf "^%s([.]%s){3}$" $byte $byte) . -}}
+{{- else if regexMatch (printf "^%s$" $v4) . -}}
 {{ . }}/32
 {{- end -}}
 {{- end -}}

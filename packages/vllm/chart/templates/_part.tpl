@@ -10,7 +10,7 @@
 {{- define "vllm.own" -}}
 annotations:
   # The file is read when the service starts.
-  ai.cowabunga/config: {{ print (include "vllm.config" .) .Values.chatTemplate | sha256sum }}
+  ai.cowabunga/config: {{ print (include "vllm.config" .) .Values.chatTemplate.text | sha256sum }}
 env:
   - {name: COWABUNGAAI_CONFIG, value: /etc/cowabungaai/config.yaml}
 mounts:
@@ -30,9 +30,9 @@ volumes:
 {{- $engine = merge $engine (dict "tensor_parallel_size" (int .Values.gpu.count)) -}}
 {{- end -}}
 {{- $_ := set $config "engine" $engine -}}
-{{- if .Values.chatTemplate -}}
+{{- if .Values.chatTemplate.text -}}
 {{- if $config.chat_template -}}
-{{- fail "chatTemplate, config.chat_template: give one of them" -}}
+{{- fail "chatTemplate.text, config.chat_template: give one of them" -}}
 {{- end -}}
 {{- $_ := set $config "chat_template" "/etc/cowabungaai/template.jinja" -}}
 {{- end -}}

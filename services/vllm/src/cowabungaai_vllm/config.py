@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The configuration file: everything about the engine that is not one of the server's own arguments."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from yaml.constructor import ConstructorError
 
 from cowabungaai_sdk.manifest import ID, ModelError
 
@@ -55,6 +56,19 @@ class Config(_Strict):
     max_concurrency: Annotated[int, Field(gt=0)] | None = None
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is given twice: of such keys PyYAML's own loader takes the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            name = (key.tag, str(key.value))
+            if name in seen:
+                raise ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
 def load(file: Path | None) -> Config:
     """Reads the configuration file.
 
@@ -69,15 +83,15 @@ def load(file: Path | None) -> Config:
     try:
         if file.stat().st_size > MAX_BYTES:
             raise ModelError(f"{file} is too long for a configuration; expected {MAX_BYTES} bytes at most")
-        raw = yaml.safe_load(file.read_text())
+        raw = yaml.load(file.read_text(), Loader=_Loader)  # noqa: S506 - a safe one
         config = Config.model_validate({} if raw is None else raw)
     except OSError as error:
         raise ModelError(f"{file} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(f"{file} is not valid YAML: {error}") from error
     except ValidationError as error:
         lines = (f"{'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}" for one in error.errors())
         raise ModelError(f"{file}: " + "; ".join(lines)) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ModelError(f"{file} is not valid YAML: {error}") from error
     _check(config, file)
     return config
 

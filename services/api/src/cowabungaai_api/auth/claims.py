@@ -73,7 +73,8 @@ def lookup(claims: Any, path: str) -> Any:
 
 
 def _scopes(claims: Claims, config: JwtIssuer) -> frozenset[str]:
-    scopes: set[str] = {*config.default_scopes}
+    of_each = () if config.scopes_claim else ("inference",)
+    scopes: set[str] = {*(of_each if config.default_scopes is None else config.default_scopes)}
     if config.scopes_claim:
         # Values that mean nothing here are common: roles for other programs.
         values = _words(claims, config.scopes_claim) or ()

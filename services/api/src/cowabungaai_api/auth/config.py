@@ -95,9 +95,7 @@ class JwtIssuer(Part):
     name_claim: Text | None = None
     scopes_claim: Text | None = None
     scopes: dict[Text, Scope] = {"inference": "inference", "admin": "admin"}
-    default_scopes: tuple[Scope, ...] = Field(
-        default_factory=lambda read: () if read.get("scopes_claim") else ("inference",)
-    )
+    default_scopes: tuple[Scope, ...] | None = None
     models_claim: Text | None = None
     limits_claim: Text | None = None
     limits: LimitsConfig = LimitsConfig()

@@ -3,12 +3,13 @@
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import yaml
 from pydantic import ValidationError
+from yaml.constructor import ConstructorError
 
 from cowabungaai_api.config.file import Backend, GatewayConfig, Model
 
@@ -159,9 +160,23 @@ def _keys(dotted: str) -> list[str]:
     return [part.strip().strip("\"'") for part in re.findall(r"\"[^\"]*\"|'[^']*'|[^.]+", dotted)]
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is given twice: of such keys PyYAML's own loader takes the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            name = (key.tag, str(key.value))
+            if name in lines:
+                told = f"{key.value} is given twice, first in line {lines[name]}"
+                raise ConstructorError(None, None, told, key.start_mark)
+            lines[name] = key.start_mark.line + 1
+        return super().construct_mapping(node, deep)
+
+
 def _yaml(text: str, name: str) -> tuple[Any, Lines]:
     try:
-        return yaml.safe_load(text), _YamlLines(yaml.compose(text, Loader=yaml.SafeLoader))
+        return yaml.load(text, Loader=_Loader), _YamlLines(yaml.compose(text, Loader=_Loader))  # noqa: S506 - a safe one
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
