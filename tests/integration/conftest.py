@@ -82,6 +82,6 @@ def released(dagger: Run, tmp_path_factory: pytest.TempPathFactory) -> Released:
 def sources(tmp_path: Path) -> Path:
     """A copy of the sources, to be changed."""
     target = tmp_path / "sources"
-    for part in ("services", "packages", "bundles", "toolchain"):
+    for part in ("services", "packages", "bundles", "docs", "toolchain"):
         shutil.copytree(CHECKOUT / part, target / part, ignore=shutil.ignore_patterns("__pycache__"))
     return target

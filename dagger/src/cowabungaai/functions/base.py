@@ -23,6 +23,7 @@ Source = Annotated[
             "!services",
             "!packages",
             "!bundles",
+            "!docs/charts.md",
             "!toolchain/go",
             "!toolchain/images",
             "!toolchain/requirements",
@@ -54,7 +55,7 @@ LoadSuite = Annotated[
     DefaultPath("/tests/load"),
     Ignore(["**/__pycache__"]),
 ]
-ExitCode = Annotated[int, Doc("0 returns the reports also where something failed; summary.json tells")]
+ExitCode = Annotated[int, Doc("0 returns the reports also where something failed; `passed` in them tells")]
 Models = Annotated[
     dagger.Directory | None,
     Doc(
