@@ -141,8 +141,12 @@ def test_it_is_packaged_and_published(
     values = yaml.safe_load((tmp_path / "env" / "values" / f"{NAME}.yaml").read_text())
     assert values["image"].startswith(f"ghcr.io/awdemos/cowabungaai/{NAME}:0.1.0-rc@")
     # As the one that it is a copy of, it is for tests alone, and so the gateway has nothing to offer.
-    unrouted = json.loads((tmp_path / "env" / "environment.json").read_text())["unrouted"]
-    assert [one["service"] for one in unrouted] == [NAME, "api"]
+    environment = json.loads((tmp_path / "env" / "environment.json").read_text())
+    unrouted = {one["service"]: one["reason"] for one in environment["unrouted"]}
+    assert unrouted.pop(NAME) == "it repeats what it is asked, for tests"
+    assert unrouted.pop("api") == "it is told of no service: the models of its chart count"
+    assert TEMPLATE in unrouted
+    assert set(unrouted.values()) == {"it is not among what this call built"}
     via = ("--via", f"tcp://127.0.0.1:{registry.port}", "--registries", f"local:{registry.port}/team")
     call(results, "publish", "--service", NAME, *via, "--environment", "STAGING", "--sha", SHA, "--db", database)
     (image,) = json.loads((results / "published.json").read_text())["images"]
