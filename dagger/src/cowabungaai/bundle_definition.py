@@ -132,22 +132,25 @@ def routes(packages: Sequence[PackageReport], catalog: Catalog) -> tuple[list[di
         packages: Of the bundle.
         catalog: All services.
     """
-    return routes_to((catalog.get(one.service), one.model.id if one.model else "") for one in packages)
+    return routes_to((catalog.get(one.service), one.model.id if one.model else "", {}) for one in packages)
 
 
-def routes_to(served: Iterable[tuple[ServiceSpec, str]]) -> tuple[list[dict[str, str]], dict[str, Any]]:
+def routes_to(
+    served: Iterable[tuple[ServiceSpec, str, Mapping[str, Any]]],
+) -> tuple[list[dict[str, str]], dict[str, Any]]:
     """The gateway's models, and its backends: every backend answers to its own name, and to that of its model.
 
     Args:
-        served: Services, and the id of the model that each serves, empty where it has none; what is no backend is left
-            out.
+        served: Services, the id of the model that each serves, empty where it has none, and what is set of its chart,
+            which may have another name or port; what is no backend is left out.
     """
     models: list[dict[str, str]] = []
     backends: dict[str, Any] = {}
-    for spec, model in served:
+    for spec, model, values in served:
         if not spec.is_backend:
             continue
-        backends[spec.name] = {"dns": f"grpc://{PREFIX}{spec.name}:{spec.port}"}
+        host, port = values.get("name") or PREFIX + spec.name, values.get("port", spec.port)
+        backends[spec.name] = {"dns": f"grpc://{host}:{port}"}
         models.append({"name": spec.name, "backend": spec.name, **({"backend_model": model} if model else {})})
         if model and model != spec.name:
             models.append({"name": model, "backend": spec.name})

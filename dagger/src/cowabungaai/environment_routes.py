@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cowabungaai.bundle_definition import PREFIX, routes_to
+from cowabungaai.bundle_definition import routes_to
 from cowabungaai.catalog import Catalog, ServiceSpec
 from cowabungaai.environments import FILE, Environment
 from cowabungaai.report import BuildReport, LeftOut
@@ -61,12 +61,8 @@ def routes_in(
         if reason:
             left_out.append(LeftOut(service=spec.name, reason=reason))
         else:
-            served.append((spec, model))
+            served.append((spec, model, values))
     models, addresses = routes_to(served)
-    for spec, _ in served:  # Their charts may have another name or port here.
-        values = environment.values_for(spec.name)
-        host, port = values.get("name") or PREFIX + spec.name, values.get("port", spec.port)
-        addresses[spec.name] = {"dns": f"grpc://{host}:{port}"}
     if not models:
         left_out.append(LeftOut(service=gateway, reason="it is told of no service: the models of its chart count"))
     if "models" in environment.values_for(gateway):

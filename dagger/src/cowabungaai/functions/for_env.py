@@ -42,12 +42,12 @@ class Environments(Building):
         if sha is not None:
             check_sha(sha, tagged=True)
         address = registries.resolve([registry] if registry else None)[0].address
-        built: dagger.Directory = await self.build_all(flavor, services)
-        report = BuildReport.model_validate(json.loads(await built.file("build-report.json").contents()))
         catalog = (await self._project()).catalog
         charts = {spec.name: await self._known(spec.name) for spec in catalog}
-        # Of those that are not built here, too: the gateway is told of them.
+        # Of those that are not built here, too: the gateway is told of them. And before minutes of work.
         environments.check_values(described, charts)
+        built: dagger.Directory = await self.build_all(flavor, services)
+        report = BuildReport.model_validate(json.loads(await built.file("build-report.json").contents()))
         routes = routes_in(described, report, catalog, charts)
         deployed = []
         for row in report.services:
